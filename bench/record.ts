@@ -1,0 +1,273 @@
+/**
+ * `deno task bench`: compares Trapdoor with native and with qemu-riscv64 on every kernel, prints
+ * the table, appends a record to the history and draws the trend. See README.md.
+ *
+ * @module
+ */
+
+import { cpus } from "node:os";
+import { parseArgs } from "node:util";
+import { buildCpuTime, buildHello, buildKernel, emptyModule } from "./lib/build.ts";
+import { compare, compareStartup, type Executor, type Starter } from "./lib/compare.ts";
+import {
+  formatStartup,
+  formatTable,
+  type HistoryRecord,
+  kernelRecord,
+  means,
+  parseHistory,
+} from "./lib/history.ts";
+import { type Kernel, kernels as allKernels, pickKernels } from "./lib/kernels.ts";
+import { metricsVariable, parseMetrics } from "./lib/metrics.ts";
+import { dirname, fromFileUrl, join } from "./lib/paths.ts";
+import { formatRatio, significant } from "./lib/stats.ts";
+import { findTools, findTrapdoor, requireTool, root } from "./lib/tools.ts";
+import { drawTrend } from "./lib/trend.ts";
+
+const help = `usage: deno task bench [options]
+
+  --kernels A,B    only these kernels (default: all)
+  --tier TIER      interp, wasm, native or auto (default: interp)
+  --rounds N       interleaved rounds, of which medians are taken (default: 5)
+  --seconds S      native CPU seconds of one run (default: 0.1)
+  --trapdoor CMD   how to start Trapdoor (default: this checkout's mod.ts), or 'none'
+  --out FILE       the history to append to (default: bench/history/history.jsonl);
+                   trend.svg is drawn beside it
+  --dry-run        only print the table
+  --no-extra       don't run backdoor_bench.ts for its figures
+  --help           this text`;
+
+interface Settings {
+  kernels: Kernel[];
+  tier: string;
+  rounds: number;
+  seconds: number;
+  trapdoor: string | undefined;
+  out: string;
+  dryRun: boolean;
+  extra: boolean;
+}
+
+/** Reads the command line; throws an `Error` in one line for anything it doesn't know. */
+function readSettings(args: string[]): Settings | "help" {
+  const { values } = parseArgs({
+    args,
+    options: {
+      kernels: { type: "string" },
+      tier: { type: "string", default: "interp" },
+      rounds: { type: "string", default: "5" },
+      seconds: { type: "string", default: "0.1" },
+      trapdoor: { type: "string" },
+      out: { type: "string" },
+      "dry-run": { type: "boolean", default: false },
+      "no-extra": { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return "help";
+  const tier = values.tier as string;
+  if (!["interp", "wasm", "native", "auto"].includes(tier)) {
+    throw new Error(`--tier is interp, wasm, native or auto, not '${tier}'`);
+  }
+  const rounds = Number(values.rounds), seconds = Number(values.seconds);
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000) {
+    throw new Error(`--rounds is a whole number from 1 to 1000, not '${values.rounds}'`);
+  }
+  if (!(seconds >= 0.001 && seconds <= 60)) {
+    throw new Error(`--seconds is a number from 0.001 to 60, not '${values.seconds}'`);
+  }
+  return {
+    kernels: pickKernels(values.kernels?.split(",")),
+    tier,
+    rounds,
+    seconds,
+    trapdoor: values.trapdoor,
+    out: values.out ?? fromFileUrl(new URL("./history/history.jsonl", import.meta.url)),
+    dryRun: values["dry-run"] === true,
+    extra: values["no-extra"] !== true,
+  };
+}
+
+/** The checkout's commit with `+` if anything is uncommitted; `undefined` without git or commit. */
+async function commit(): Promise<string | undefined> {
+  const git = async (...args: string[]): Promise<string | undefined> => {
+    try {
+      const output = await new Deno.Command("git", { args, cwd: root, stderr: "null" }).output();
+      return output.success ? new TextDecoder().decode(output.stdout).trim() : undefined;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  };
+  const head = await git("rev-parse", "--short=12", "HEAD");
+  if (head === undefined) return undefined;
+  return (await git("status", "--porcelain")) === "" ? head : `${head}+`;
+}
+
+/** Runs backdoor_bench.ts, if the checkout has it, and returns the figures that it reports. */
+async function extraMetrics(command: readonly string[]) {
+  const file = join(root, "bench/backdoor_bench.ts");
+  try {
+    await Deno.stat(file);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    console.error("no bench/backdoor_bench.ts: the record has no backdoor figures");
+    return {};
+  }
+  const metrics = await Deno.makeTempFile();
+  try {
+    const status = await new Deno.Command(Deno.execPath(), {
+      args: ["bench", "-A", file],
+      cwd: root,
+      env: {
+        [metricsVariable]: metrics,
+        TRAPDOOR_BENCH_COMMAND: command.map((word) => `'${word}'`).join(" "),
+      },
+      stdin: "null",
+    }).spawn().status;
+    if (!status.success) throw new Error(`'deno bench ${file}' ends with ${status.code}`);
+    return parseMetrics(await Deno.readTextFile(metrics));
+  } finally {
+    await Deno.remove(metrics);
+  }
+}
+
+/** The records so far; none if there is no history yet. */
+async function readHistory(path: string): Promise<HistoryRecord[]> {
+  try {
+    return parseHistory(await Deno.readTextFile(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+/** Appends the record and draws the trend; the picture is replaced in one step. */
+async function save(out: string, record: HistoryRecord): Promise<void> {
+  await Deno.mkdir(dirname(out), { recursive: true });
+  await Deno.writeTextFile(out, JSON.stringify(record) + "\n", { append: true });
+  const picture = join(dirname(out), "trend.svg");
+  await Deno.writeTextFile(`${picture}.tmp`, drawTrend(await readHistory(out)));
+  await Deno.rename(`${picture}.tmp`, picture);
+  console.log(`\nappended to ${out}, drawn in ${picture}`);
+}
+
+async function main(settings: Settings): Promise<number> {
+  // Before minutes of measuring: a history that can't be read couldn't be drawn either.
+  if (!settings.dryRun) await readHistory(settings.out);
+  const tools = await findTools();
+  requireTool(tools.hostCompiler);
+  requireTool(tools.guestCompiler);
+  if (!tools.qemu.found) console.error(`warning: no column for qemu: ${tools.qemu.reason}`);
+  const trapdoor = settings.trapdoor === "none" ? undefined : await findTrapdoor(settings.trapdoor);
+  if (trapdoor?.missing !== undefined) {
+    throw new Error(
+      `Can't start Trapdoor: ${trapdoor.missing}; ` +
+        "name another command by --trapdoor, or 'none' to measure only native and qemu",
+    );
+  }
+  if (trapdoor === undefined && !settings.dryRun) {
+    console.error("without Trapdoor nothing is recorded");
+  }
+  const cpuTime = await buildCpuTime(tools);
+  const qemu = tools.qemu.found ? [tools.qemu.path] : undefined;
+  const emulator = trapdoor && [...trapdoor.command, `--tier=${settings.tier}`];
+  let failed = false;
+  const report = (what: string, failures: Record<string, string>) => {
+    for (const [name, reason] of Object.entries(failures)) {
+      console.error(`FAILED ${what} in ${name}: ${reason}`);
+      failed = true;
+    }
+  };
+
+  const records: HistoryRecord["kernels"] = {};
+  for (const kernel of settings.kernels) {
+    const native = await buildKernel(tools, kernel, "host");
+    const program = await buildKernel(tools, kernel, "riscv64");
+    const executors: Executor[] = [{ name: "native", command: [], program: native, stats: false }];
+    if (qemu) executors.push({ name: "qemu", command: qemu, program, stats: false });
+    if (emulator) {
+      const command = [...emulator, "--stats=json"];
+      executors.push({ name: "trapdoor", command, program, stats: true });
+    }
+    const result = await compare(cpuTime, kernel, executors, settings.rounds, settings.seconds);
+    report(kernel.name, result.failures);
+    const record = records[kernel.name] = kernelRecord(result);
+    const shown = (["qemu", "trapdoor"] as const).flatMap((engine) => {
+      const ratio = record[engine];
+      return ratio === undefined ? [] : [`${engine} ${formatRatio(ratio)}`];
+    });
+    console.error(`${kernel.name}: native ${record.native} s, ${shown.join(", ")}`);
+  }
+
+  const hello = await buildHello(tools, "riscv64");
+  const starters: Starter[] = [
+    { name: "native", command: [await buildHello(tools, "host")] },
+    { name: "deno, empty module", command: [Deno.execPath(), "run", await emptyModule()] },
+  ];
+  if (qemu) starters.push({ name: "qemu-riscv64", command: [...qemu, hello] });
+  if (emulator) starters.push({ name: "trapdoor", command: [...emulator, hello] });
+  const starting = await compareStartup(cpuTime, starters, Math.max(9, settings.rounds));
+  report("start-up", starting.failures);
+  for (const time of Object.values(starting.startup)) {
+    time.wall = significant(time.wall);
+    time.cpu = significant(time.cpu);
+  }
+
+  const record: HistoryRecord = {
+    schema: 1,
+    date: new Date().toISOString(),
+    deno: `Deno ${Deno.version.deno}`,
+    v8: Deno.version.v8,
+    cpu: cpus()[0]?.model || "unknown CPU",
+    cores: navigator.hardwareConcurrency,
+    platform: `${Deno.build.os} ${Deno.build.arch}`,
+    compiler: tools.hostCompiler.found ? tools.hostCompiler.version : "",
+    tier: settings.tier,
+    rounds: settings.rounds,
+    complete: allKernels.every((k) => records[k.name]?.trapdoor !== undefined),
+    kernels: records,
+    geomean: {},
+    startup: starting.startup,
+  };
+  const head = await commit();
+  if (head !== undefined) record.commit = head;
+  for (const engine of ["qemu", "trapdoor"] as const) {
+    const mean = means(records, engine);
+    if (mean !== undefined) record.geomean[engine] = mean;
+  }
+  if (trapdoor !== undefined && settings.extra) {
+    const metrics = await extraMetrics(trapdoor.command);
+    if (Object.keys(metrics).length > 0) record.metrics = metrics;
+  }
+
+  console.log(`CPU time relative to native, median of ${settings.rounds} interleaved rounds:\n`);
+  console.log(formatTable(record));
+  console.log(`\n${formatStartup(record.startup)}`);
+  for (const [name, { value, unit }] of Object.entries(record.metrics ?? {})) {
+    console.log(`${name}: ${significant(value)} ${unit}`);
+  }
+  if (trapdoor !== undefined && !settings.dryRun) await save(settings.out, record);
+  return failed ? 1 : 0;
+}
+
+if (import.meta.main) {
+  let settings: Settings | "help" | undefined;
+  try {
+    settings = readSettings(Deno.args);
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message.split("\n")[0]}`);
+    Deno.exit(2);
+  }
+  if (settings === "help") {
+    console.log(help);
+  } else {
+    try {
+      Deno.exitCode = await main(settings);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      console.error(`bench: ${error.message}`);
+      Deno.exitCode = 1;
+    }
+  }
+}

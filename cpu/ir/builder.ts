@@ -1,0 +1,538 @@
+/**
+ * Builds the records of one block. Lifters call it; reading a register emits nothing, and writing one retargets
+ * the op that made the value, so that most guest instructions become one record.
+ *
+ * Writes are pending until the instruction ends: whatever a lifter reads, it reads the state before the
+ * instruction, and an instruction that faults has changed nothing.
+ *
+ * @module
+ */
+import { Effect, mayExit, Op, OPS, Slot, slotFields, WORDS } from "./ops.ts";
+
+/** A value: a slot (0 and up) or a constant of this builder (negative). */
+export type Value = number;
+
+/** Switches of what the builder and its passes may do; all on by default. */
+export interface PassOptions {
+  /** Follow constants through registers and fold ops on them. */
+  fold: boolean;
+  /** Let an op write its register directly instead of through a temporary. */
+  retarget: boolean;
+  /** Drop writes that nothing can see. */
+  dead: boolean;
+}
+
+/** Every pass on. */
+export const ALL_PASSES: PassOptions = { fold: true, retarget: true, dead: true };
+
+/** A finished block, not yet placed in a code cache. */
+export interface IrBlock {
+  /** Guest address of the first instruction. */
+  pc: number;
+  /** Bytes of guest code, from `pc` on. */
+  bytes: number;
+  /** Guest instructions. */
+  count: number;
+  /** Records, `WORDS` words each; successors in `c` and `j` are word indices of `link` records in here. */
+  code: Int32Array;
+  /** For each record: index of its guest instruction. */
+  insns: Uint8Array;
+  /** For each guest instruction: its address. */
+  pcs: number[];
+}
+
+const fieldsOf = OPS.map(slotFields);
+const exits = OPS.map(mayExit);
+const TWO32 = 0x1_0000_0000;
+
+/** Longest block, in guest instructions. */
+export const MAX_BLOCK_INSNS = 64;
+
+/** Builds one block at a time; reuse it, it keeps its buffers. */
+export class Builder {
+  /** The passes in force. */
+  readonly passes: PassOptions;
+  /** True once a terminator was emitted. */
+  ended = false;
+  #code = new Int32Array(WORDS * 256);
+  #length = 0;
+  #insns: number[] = [];
+  #pcs: number[] = [];
+  #pc = 0;
+  #insnStart = 0;
+  #temp: number = Slot.TEMP;
+  #constLo: number[] = [];
+  #constHi: number[] = [];
+  /** For each constant: the register known to hold it, or -1. */
+  #home: number[] = [];
+  /** Registers known to hold a constant. */
+  #known = new Map<number, Value>();
+  #pending: { slot: number; value: Value }[] = [];
+  #links: { at: number; field: number; pc: number }[] = [];
+
+  constructor(passes: PassOptions = ALL_PASSES) {
+    this.passes = passes;
+  }
+
+  /** Starts a block at guest address `pc`. */
+  start(pc: number): void {
+    this.#length = 0;
+    this.#insns.length = 0;
+    this.#pcs = [];
+    this.#constLo.length = 0;
+    this.#constHi.length = 0;
+    this.#home.length = 0;
+    this.#known.clear();
+    this.#pending.length = 0;
+    this.#links.length = 0;
+    this.#temp = Slot.TEMP;
+    this.#pc = pc;
+    this.ended = false;
+  }
+
+  /** Starts the next guest instruction. */
+  begin(pc: number): void {
+    this.#pcs.push(pc);
+    this.#pc = pc;
+    this.#temp = Slot.TEMP;
+    this.#insnStart = this.#length;
+  }
+
+  /** Guest instructions begun so far. */
+  get count(): number {
+    return this.#pcs.length;
+  }
+
+  /** Address of the current guest instruction. */
+  get pc(): number {
+    return this.#pc;
+  }
+
+  // ---- values ----
+
+  /** A 64-bit constant from a safe integer (sign-extended). */
+  imm(value: number): Value {
+    return this.imm64(value | 0, Math.floor(value / TWO32) | 0);
+  }
+
+  /** A 64-bit constant from two 32-bit words. */
+  imm64(lo: number, hi: number): Value {
+    if ((lo | hi) === 0) return Slot.ZERO;
+    this.#constLo.push(lo | 0);
+    this.#constHi.push(hi | 0);
+    this.#home.push(-1);
+    return -this.#constLo.length;
+  }
+
+  /** The value of a register. */
+  read(slot: number): Value {
+    return this.#known.get(slot) ?? slot;
+  }
+
+  /** Writes a register when the instruction ends. */
+  write(slot: number, value: Value): void {
+    if (slot === Slot.ZERO) return;
+    for (const write of this.#pending) {
+      if (write.slot === slot) {
+        write.value = value;
+        return;
+      }
+    }
+    this.#pending.push({ slot, value });
+  }
+
+  #isConst(value: Value): boolean {
+    return value < 0 || value === Slot.ZERO;
+  }
+  #lo(value: Value): number {
+    return value < 0 ? this.#constLo[-value - 1] : 0;
+  }
+  #hi(value: Value): number {
+    return value < 0 ? this.#constHi[-value - 1] : 0;
+  }
+  #big(value: Value): bigint {
+    return BigInt.asIntN(64, (BigInt(this.#hi(value)) << 32n) | BigInt(this.#lo(value) >>> 0));
+  }
+  #fromBig(value: bigint): Value {
+    return this.imm64(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
+  }
+
+  /** The register that holds a constant now, or -1. */
+  #homeOf(value: Value): number {
+    const home = value < 0 ? this.#home[-value - 1] : -1;
+    return home >= 0 && this.#known.get(home) === value ? home : -1;
+  }
+
+  /** A slot that holds the value: constants without a register are materialised. */
+  #slot(value: Value): number {
+    if (value >= 0) return value;
+    const home = this.#homeOf(value);
+    if (home >= 0) return home;
+    return this.#emit(Op.const, this.#newTemp(), 0, 0, this.#lo(value), this.#hi(value));
+  }
+
+  #newTemp(): number {
+    return this.#temp++;
+  }
+
+  #emit(op: number, d: number, a: number, b: number, c: number, j: number): number {
+    let at = this.#length;
+    if (at + WORDS > this.#code.length) {
+      const bigger = new Int32Array(this.#code.length * 2);
+      bigger.set(this.#code);
+      this.#code = bigger;
+    }
+    const code = this.#code;
+    code[at++] = op;
+    code[at++] = d;
+    code[at++] = a;
+    code[at++] = b;
+    code[at++] = c;
+    code[at++] = j;
+    this.#length = at;
+    this.#insns.push(this.#pcs.length - 1);
+    return d;
+  }
+
+  // ---- pure ops ----
+
+  #binary(reg: number, imm: number, a: Value, b: Value, eval64: (a: bigint, b: bigint) => bigint) {
+    if (this.passes.fold && this.#isConst(a) && this.#isConst(b)) {
+      return this.#fromBig(eval64(this.#big(a), this.#big(b)));
+    }
+    if (imm >= 0 && this.#isConst(b)) {
+      return this.#emit(imm, this.#newTemp(), this.#slot(a), 0, this.#lo(b), this.#hi(b));
+    }
+    const left = this.#slot(a);
+    return this.#emit(reg, this.#newTemp(), left, this.#slot(b), 0, 0);
+  }
+
+  #shift(reg: number, imm: number, a: Value, b: Value, bits: number): Value {
+    if (!this.#isConst(b)) {
+      const left = this.#slot(a);
+      return this.#emit(reg, this.#newTemp(), left, b, 0, 0);
+    }
+    const count = this.#lo(b) & (bits - 1);
+    if (count === 0 && bits === 64) return a;
+    return this.#emit(imm, this.#newTemp(), this.#slot(a), 0, count, 0);
+  }
+
+  /** a + b. */
+  add(a: Value, b: Value): Value {
+    if (b === Slot.ZERO) return a;
+    if (a === Slot.ZERO) return b;
+    if (a < 0) return this.#binary(Op.add64, Op.add64i, b, a, (x, y) => x + y);
+    return this.#binary(Op.add64, Op.add64i, a, b, (x, y) => x + y);
+  }
+  /** a - b. */
+  sub(a: Value, b: Value): Value {
+    return b === Slot.ZERO ? a : this.#binary(Op.sub64, -1, a, b, (x, y) => x - y);
+  }
+  /** a & b. */
+  and(a: Value, b: Value): Value {
+    if (a === Slot.ZERO || b === Slot.ZERO) return Slot.ZERO;
+    return this.#binary(Op.and64, Op.and64i, a, b, (x, y) => x & y);
+  }
+  /** a | b. */
+  or(a: Value, b: Value): Value {
+    if (b === Slot.ZERO) return a;
+    if (a === Slot.ZERO) return b;
+    return this.#binary(Op.or64, Op.or64i, a, b, (x, y) => x | y);
+  }
+  /** a ^ b. */
+  xor(a: Value, b: Value): Value {
+    if (b === Slot.ZERO) return a;
+    if (a === Slot.ZERO) return b;
+    return this.#binary(Op.xor64, Op.xor64i, a, b, (x, y) => x ^ y);
+  }
+  /** ~a. */
+  not(a: Value): Value {
+    return this.xor(a, this.imm(-1));
+  }
+  /** a << (b mod 64). */
+  shl(a: Value, b: Value): Value {
+    return this.#shift(Op.shl64, Op.shl64i, a, b, 64);
+  }
+  /** Logical a >> (b mod 64). */
+  shru(a: Value, b: Value): Value {
+    return this.#shift(Op.shru64, Op.shru64i, a, b, 64);
+  }
+  /** Arithmetic a >> (b mod 64). */
+  shrs(a: Value, b: Value): Value {
+    return this.#shift(Op.shrs64, Op.shrs64i, a, b, 64);
+  }
+  /** a rotated right by b mod 64. */
+  rotr(a: Value, b: Value): Value {
+    return this.#shift(Op.rotr64, Op.rotr64i, a, b, 64);
+  }
+  /** a + b in 32 bits, sign-extended, as are all results of 32-bit ops. */
+  add32(a: Value, b: Value): Value {
+    const eval32 = (x: bigint, y: bigint) => BigInt.asIntN(32, x + y);
+    return this.#binary(Op.add32, Op.add32i, a, b, eval32);
+  }
+  /** a - b in 32 bits. */
+  sub32(a: Value, b: Value): Value {
+    return this.#binary(Op.sub32, -1, a, b, (x, y) => BigInt.asIntN(32, x - y));
+  }
+  /** a << (b mod 32) in 32 bits. */
+  shl32(a: Value, b: Value): Value {
+    return this.#shift(Op.shl32, Op.shl32i, a, b, 32);
+  }
+  /** Logical low word of a >> (b mod 32). */
+  shru32(a: Value, b: Value): Value {
+    return this.#shift(Op.shru32, Op.shru32i, a, b, 32);
+  }
+  /** Arithmetic low word of a >> (b mod 32). */
+  shrs32(a: Value, b: Value): Value {
+    return this.#shift(Op.shrs32, Op.shrs32i, a, b, 32);
+  }
+  /** Low word of a rotated right by b mod 32. */
+  rotr32(a: Value, b: Value): Value {
+    return this.#shift(Op.rotr32, Op.rotr32i, a, b, 32);
+  }
+  /** a sign-extended from its low 32 bits. */
+  sext32(a: Value): Value {
+    return this.add32(a, Slot.ZERO);
+  }
+  /** a zero-extended from its low 32 bits. */
+  zext32(a: Value): Value {
+    return this.and(a, this.imm64(-1, 0));
+  }
+  /** 1 if a < b signed, else 0. */
+  slt(a: Value, b: Value): Value {
+    return this.#binary(Op.slt64, Op.slt64i, a, b, (x, y) => x < y ? 1n : 0n);
+  }
+  /** 1 if a < b unsigned, else 0. */
+  sltu(a: Value, b: Value): Value {
+    const less = (x: bigint, y: bigint) => BigInt.asUintN(64, x) < BigInt.asUintN(64, y) ? 1n : 0n;
+    return this.#binary(Op.sltu64, Op.sltu64i, a, b, less);
+  }
+
+  /** Any op with fields `d a b`, by number. */
+  op2(op: number, a: Value, b: Value): Value {
+    const left = this.#slot(a);
+    return this.#emit(op, this.#newTemp(), left, this.#slot(b), 0, 0);
+  }
+  /** Any op with fields `d a`, by number. */
+  op1(op: number, a: Value): Value {
+    return this.#emit(op, this.#newTemp(), this.#slot(a), 0, 0, 0);
+  }
+  /** cond != 0 ? a : b. */
+  select(cond: Value, a: Value, b: Value): Value {
+    const test = this.#slot(cond), yes = this.#slot(a);
+    return this.#emit(Op.select, this.#newTemp(), test, yes, this.#slot(b), 0);
+  }
+
+  // ---- memory ----
+
+  #address(base: Value, offset: number): [slot: number, lo: number, hi: number] {
+    const near = offset >= -2048 && offset < 4096;
+    if (!near || (base < 0 && this.#homeOf(base) < 0)) {
+      base = this.add(base, this.imm(offset));
+      offset = 0;
+    }
+    return [this.#slot(base), offset | 0, offset < 0 ? -1 : 0];
+  }
+  /** A load by op number from `base + offset`. */
+  load(op: number, base: Value, offset: number): Value {
+    const [slot, lo, hi] = this.#address(base, offset);
+    return this.#emit(op, this.#newTemp(), slot, 0, lo, hi);
+  }
+  /** A store by op number to `base + offset`. */
+  store(op: number, base: Value, offset: number, value: Value): void {
+    const [slot, lo, hi] = this.#address(base, offset);
+    this.#emit(op, 0, slot, this.#slot(value), lo, hi);
+  }
+  /** ldx or stx by op number (`value` for stx); an op with fields `d a [b]`. */
+  atomic(op: number, address: Value, value: Value, kind: number): Value {
+    const slot = this.#slot(address);
+    return this.#emit(op, this.#newTemp(), slot, this.#slot(value), 0, kind);
+  }
+
+  // ---- floating point ----
+
+  /** A floating-point op by number; `flags` are `Fp` bits. */
+  float(op: number, a: Value, b: Value, c: Value, flags: number): Value {
+    const [x, y] = [this.#slot(a), this.#slot(b)];
+    return this.#emit(op, this.#newTemp(), x, y, this.#slot(c), flags);
+  }
+
+  // ---- state ----
+
+  /** Writes a slot now, not at the end of the instruction: only for instructions that can't fault afterwards. */
+  writeNow(slot: number, value: Value): void {
+    this.#emit(Op.mov, slot, this.#slot(value), 0, 0, 0);
+    this.#known.delete(slot);
+  }
+  /** An op with no operand but immediates, by number. */
+  state(op: number, c = 0, j = 0): void {
+    this.#emit(op, 0, 0, 0, c, j);
+  }
+  /** `zero` or `invalidate`: an op with an address and an immediate. */
+  stateAt(op: number, address: Value, imm: number): void {
+    this.#emit(op, 0, this.#slot(address), 0, imm, 0);
+  }
+  /** `icount` or `clock`: an op that makes a value from an immediate. */
+  stateValue(op: number, imm: number): Value {
+    return this.#emit(op, this.#newTemp(), 0, 0, imm, 0);
+  }
+
+  // ---- the end of instructions and blocks ----
+
+  /** Ends a guest instruction that does not end the block. */
+  end(): void {
+    if (!this.ended) this.#commit();
+  }
+
+  /** Makes pending writes happen; returns `keep` as it must now be named. */
+  #commit(keep: Value[] = []): Value[] {
+    const pending = this.#pending;
+    if (pending.length === 0) return keep;
+    // What is still to be read from a register that is about to be overwritten moves to a temporary first.
+    const target = (value: Value) => value > 0 && pending.some((w) => w.slot === value);
+    const save = (value: Value) => this.#emit(Op.mov, this.#newTemp(), value, 0, 0, 0);
+    keep = keep.map((value) => target(value) ? save(value) : value);
+    for (const write of pending) {
+      if (target(write.value) && write.value !== write.slot) write.value = save(write.value);
+    }
+    for (const { slot, value } of pending) {
+      if (value === slot) continue;
+      if (value < 0 || (value === Slot.ZERO && this.passes.fold)) {
+        this.#emit(Op.const, slot, 0, 0, this.#lo(value), this.#hi(value));
+      } else if (!this.#retarget(slot, value, keep)) {
+        this.#emit(Op.mov, slot, value, 0, 0, 0);
+      }
+      this.#known.delete(slot);
+      if (this.passes.fold && this.#isConst(value)) {
+        this.#known.set(slot, value);
+        if (value < 0) this.#home[-value - 1] = slot;
+      }
+    }
+    pending.length = 0;
+    return keep;
+  }
+
+  /** Lets the record that made temporary `value` write `slot` itself, if nothing can tell the difference. */
+  #retarget(slot: number, value: Value, keep: Value[]): boolean {
+    if (!this.passes.retarget || value < Slot.TEMP || keep.includes(value)) return false;
+    if (this.#pending.some((w) => w.slot !== slot && w.value === value)) return false;
+    const code = this.#code;
+    for (let at = this.#length - WORDS; at >= this.#insnStart; at -= WORDS) {
+      const op = code[at], fields = fieldsOf[op];
+      if (fields.writes && code[at + 1] === value) {
+        code[at + 1] = slot;
+        return true;
+      }
+      // Later records must neither fault nor touch the register or the temporary.
+      if (exits[op] || OPS[op].effect === Effect.STATE) return false;
+      if (fields.writes && code[at + 1] === slot) return false;
+      for (const field of fields.reads) {
+        if (code[at + field] === slot || code[at + field] === value) return false;
+      }
+    }
+    return false;
+  }
+
+  #link(at: number, field: number, pc: number): void {
+    this.#links.push({ at, field, pc });
+  }
+
+  /** Goes on at a constant guest address. */
+  jump(pc: number): void {
+    this.#commit();
+    const at = this.#length;
+    this.#emit(Op.jump, this.count, 0, 0, 0, 0);
+    this.#link(at, 4, pc);
+    this.ended = true;
+  }
+
+  /** Goes on at `(target & mask)`; `mask` is sign-extended. */
+  jumpIndirect(target: Value, mask: number): void {
+    [target] = this.#commit([target]);
+    this.#emit(Op.jumpInd, this.count, this.#slot(target), 0, mask, mask >> 31);
+    this.ended = true;
+  }
+
+  /** A conditional branch by op number: to `taken`, else to `next`. */
+  branch(op: number, a: Value, b: Value, taken: number, next: number): void {
+    const left = this.#slot(a), right = this.#slot(b);
+    [a, b] = this.#commit([left, right]);
+    const at = this.#length;
+    this.#emit(op, this.count, a, b, 0, 0);
+    this.#link(at, 4, taken);
+    this.#link(at, 5, next);
+    this.ended = true;
+  }
+
+  /** Leaves with a reason (`Trap`) at the current instruction, which is `length` bytes long. */
+  trap(reason: number, length: number): void {
+    this.#commit();
+    const pc = this.#pc;
+    this.#emit(Op.trap, this.count, reason, length, pc | 0, Math.floor(pc / TWO32) | 0);
+    this.#link(-1, 0, pc + length);
+    this.ended = true;
+  }
+
+  /** Finishes the block; `bytes` is the length of its guest code. */
+  finish(bytes: number): IrBlock {
+    if (!this.ended) {
+      throw new Error(`Cannot finish the block at 0x${this.#pc.toString(16)}: no terminator`);
+    }
+    if (this.passes.dead) this.#dropDead();
+    let length = this.#length;
+    for (const { at, field, pc } of this.#links) {
+      if (at >= 0) this.#code[at + field] = length;
+      this.#emit(Op.link, 0, at < 0 ? -1 : at + field, 0, pc | 0, Math.floor(pc / TWO32) | 0);
+      length += WORDS;
+    }
+    return {
+      pc: this.#pcs[0],
+      bytes,
+      count: this.count,
+      code: this.#code.slice(0, this.#length),
+      insns: Uint8Array.from(this.#insns),
+      pcs: this.#pcs,
+    };
+  }
+
+  /** Drops pure records whose destination is overwritten before anything can read it. */
+  #dropDead(): void {
+    const code = this.#code;
+    const dead = new Set<number>();
+    const liveTemps = new Set<number>();
+    const isTemp = (slot: number) => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
+    const isDead = (slot: number) => isTemp(slot) ? !liveTemps.has(slot) : dead.has(slot);
+    const drop = new Set<number>();
+    for (let at = this.#length - WORDS; at >= 0; at -= WORDS) {
+      const op = code[at], info = OPS[op], fields = fieldsOf[op];
+      const d = code[at + 1];
+      if (op === Op.nop || (fields.writes && info.effect === Effect.PURE && isDead(d))) {
+        drop.add(at);
+        continue;
+      }
+      if (exits[op] || info.effect === Effect.STATE) dead.clear();
+      if (fields.writes) {
+        if (isTemp(d)) liveTemps.delete(d);
+        else dead.add(d);
+      }
+      for (const field of fields.reads) {
+        dead.delete(code[at + field]);
+        liveTemps.add(code[at + field]);
+      }
+    }
+    if (drop.size === 0) return;
+    let to = 0;
+    const insns: number[] = [];
+    const moved = new Map<number, number>();
+    for (let at = 0; at < this.#length; at += WORDS) {
+      if (drop.has(at)) continue;
+      moved.set(at, to);
+      code.copyWithin(to, at, at + WORDS);
+      insns.push(this.#insns[at / WORDS]);
+      to += WORDS;
+    }
+    this.#length = to;
+    this.#insns = insns;
+    for (const link of this.#links) if (link.at >= 0) link.at = moved.get(link.at)!;
+  }
+}

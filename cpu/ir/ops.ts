@@ -1,0 +1,349 @@
+/**
+ * The op table: every operation where guests and executors meet, each defined in words.
+ *
+ * A block is a run of fixed-width records of {@linkcode WORDS} Int32 words:
+ *
+ * | word | field | meaning                                                        |
+ * |------|-------|----------------------------------------------------------------|
+ * | 0    | op    | number of the op                                               |
+ * | 1    | d     | destination slot (terminators: guest instructions in the block)|
+ * | 2, 3 | a, b  | source slots                                                   |
+ * | 4, 5 | i     | a 64-bit immediate, low word first; or                         |
+ * | 4    | c     | third source slot, or code index of the taken successor        |
+ * | 5    | j     | a 32-bit immediate, or code index of the other successor       |
+ *
+ * Slots are 64 bits wide. An op named `...32` takes the low 32 bits of its operands and leaves its result
+ * sign-extended to 64. Shift counts are taken modulo the width. Addresses are `a + i` modulo 2^64 with
+ * `-2048 <= i < 4096`. All definitions are total: there is no undefined behaviour.
+ *
+ * @module
+ */
+
+/** Int32 words of a record. */
+export const WORDS = 6;
+
+/** What an op does besides computing `d` from its operands. */
+export const Effect = {
+  /** Nothing: it may be moved, folded or dropped. */
+  PURE: 0,
+  /** Reads guest memory and may fault. */
+  LOAD: 1,
+  /** Writes guest memory and may fault. */
+  STORE: 2,
+  /** Reads and writes floating-point state (rounding mode, flags); may exit for an invalid rounding mode. */
+  FLOAT: 3,
+  /** Reads or writes state outside slots and memory (counters, reservation); stays in place. */
+  STATE: 4,
+  /** Ends the block. */
+  END: 5,
+} as const;
+
+/** One row of the table. */
+export interface OpInfo {
+  /** Name, unique. */
+  readonly name: string;
+  /** Number: the index in the table. */
+  readonly code: number;
+  /** Fields in use: some of `d a b c i j`, lower case; slots are d a b c. */
+  readonly fields: string;
+  /** One of {@linkcode Effect}. */
+  readonly effect: number;
+  /** The definition, in words. */
+  readonly doc: string;
+}
+
+const { PURE, LOAD, STORE, FLOAT, STATE, END } = Effect;
+
+const rows: [name: string, fields: string, effect: number, doc: string][] = [
+  // Moves and 64-bit integers.
+  ["nop", "", PURE, "nothing"],
+  ["const", "d i", PURE, "d = i"],
+  ["mov", "d a", PURE, "d = a"],
+  ["add64", "d a b", PURE, "d = a + b"],
+  ["add64i", "d a i", PURE, "d = a + i"],
+  ["sub64", "d a b", PURE, "d = a - b"],
+  ["and64", "d a b", PURE, "d = a & b"],
+  ["and64i", "d a i", PURE, "d = a & i"],
+  ["or64", "d a b", PURE, "d = a | b"],
+  ["or64i", "d a i", PURE, "d = a | i"],
+  ["xor64", "d a b", PURE, "d = a ^ b"],
+  ["xor64i", "d a i", PURE, "d = a ^ i"],
+  ["shl64", "d a b", PURE, "d = a << (b mod 64)"],
+  ["shl64i", "d a i", PURE, "d = a << i, 0 <= i < 64"],
+  ["shru64", "d a b", PURE, "d = a >> (b mod 64), zeros shifted in"],
+  ["shru64i", "d a i", PURE, "d = a >> i, zeros shifted in, 0 <= i < 64"],
+  ["shrs64", "d a b", PURE, "d = a >> (b mod 64), sign shifted in"],
+  ["shrs64i", "d a i", PURE, "d = a >> i, sign shifted in, 0 <= i < 64"],
+  ["mul64", "d a b", PURE, "d = a * b"],
+  // 32-bit integers, result sign-extended.
+  ["add32", "d a b", PURE, "d = a + b in 32 bits"],
+  ["add32i", "d a i", PURE, "d = a + i in 32 bits"],
+  ["sub32", "d a b", PURE, "d = a - b in 32 bits"],
+  ["mul32", "d a b", PURE, "d = a * b in 32 bits"],
+  ["shl32", "d a b", PURE, "d = a << (b mod 32) in 32 bits"],
+  ["shl32i", "d a i", PURE, "d = a << i in 32 bits, 0 <= i < 32"],
+  ["shru32", "d a b", PURE, "d = low word of a >> (b mod 32), zeros shifted in, in 32 bits"],
+  ["shru32i", "d a i", PURE, "d = low word of a >> i, zeros shifted in, in 32 bits"],
+  ["shrs32", "d a b", PURE, "d = low word of a >> (b mod 32), sign shifted in, in 32 bits"],
+  ["shrs32i", "d a i", PURE, "d = low word of a >> i, sign shifted in, in 32 bits"],
+  ["sext8", "d a", PURE, "d = low 8 bits of a, sign-extended"],
+  ["sext16", "d a", PURE, "d = low 16 bits of a, sign-extended"],
+  // Comparisons: 1 or 0.
+  ["slt64", "d a b", PURE, "d = a < b signed"],
+  ["slt64i", "d a i", PURE, "d = a < i signed"],
+  ["sltu64", "d a b", PURE, "d = a < b unsigned"],
+  ["sltu64i", "d a i", PURE, "d = a < i unsigned"],
+  ["seq64", "d a b", PURE, "d = a == b"],
+  ["sne64", "d a b", PURE, "d = a != b"],
+  ["select", "d a b c", PURE, "d = a != 0 ? b : c"],
+  // Memory.
+  ["ldS8", "d a i", LOAD, "d = sign-extended byte at a + i"],
+  ["ldU8", "d a i", LOAD, "d = zero-extended byte at a + i"],
+  ["ldS16", "d a i", LOAD, "d = sign-extended 16 bits at a + i"],
+  ["ldU16", "d a i", LOAD, "d = zero-extended 16 bits at a + i"],
+  ["ldS32", "d a i", LOAD, "d = sign-extended 32 bits at a + i"],
+  ["ldU32", "d a i", LOAD, "d = zero-extended 32 bits at a + i"],
+  ["ldB32", "d a i", LOAD, "d = 32 bits at a + i, NaN-boxed (high word all ones)"],
+  ["ld64", "d a i", LOAD, "d = 64 bits at a + i"],
+  ["st8", "a b i", STORE, "byte at a + i = b"],
+  ["st16", "a b i", STORE, "16 bits at a + i = b"],
+  ["st32", "a b i", STORE, "32 bits at a + i = b"],
+  ["st64", "a b i", STORE, "64 bits at a + i = b"],
+  // Block ends. `d` is the number of guest instructions in the block, this one included.
+  ["jump", "d c", END, "go on at successor c"],
+  ["jumpInd", "d a i", END, "go on at guest address a & i"],
+  ["brEq", "d a b c j", END, "go on at successor a == b ? c : j"],
+  ["brNe", "d a b c j", END, "go on at successor a != b ? c : j"],
+  ["brLt", "d a b c j", END, "go on at successor a < b signed ? c : j"],
+  ["brGe", "d a b c j", END, "go on at successor a >= b signed ? c : j"],
+  ["brLtu", "d a b c j", END, "go on at successor a < b unsigned ? c : j"],
+  ["brGeu", "d a b c j", END, "go on at successor a >= b unsigned ? c : j"],
+  [
+    "trap",
+    "d a b i",
+    END,
+    "leave with reason a (`Trap`) at guest pc i; the next instruction is b bytes on",
+  ],
+  ["link", "a i", END, "successor not yet translated: guest pc i; code word a is to be patched"],
+  ["goto", "b i", END, "a resolved link: go on at code index b"],
+  // Floating point in the interpreter's main loop: rounding mode j & 7 is 0 (nearest even) or 7 (dynamic).
+  ["fadd64", "d a b j", FLOAT, "d = a + b, doubles"],
+  ["fsub64", "d a b j", FLOAT, "d = a - b, doubles"],
+  ["fmul64", "d a b j", FLOAT, "d = a * b, doubles"],
+  ["fdiv64", "d a b j", FLOAT, "d = a / b, doubles"],
+  ["fma64", "d a b c j", FLOAT, "d = ±(a * b) ± c rounded once, doubles; j bits: `Fp`"],
+  ["fadd32", "d a b j", FLOAT, "d = a + b, floats"],
+  ["fsub32", "d a b j", FLOAT, "d = a - b, floats"],
+  ["fmul32", "d a b j", FLOAT, "d = a * b, floats"],
+  ["fdiv32", "d a b j", FLOAT, "d = a / b, floats"],
+  ["fma32", "d a b c j", FLOAT, "d = ±(a * b) ± c rounded once, floats; j bits: `Fp`"],
+  ["feq64", "d a b", FLOAT, "d = a == b quietly, doubles"],
+  ["flt64", "d a b", FLOAT, "d = a < b, doubles; any NaN is invalid"],
+  ["fle64", "d a b", FLOAT, "d = a <= b, doubles; any NaN is invalid"],
+  // From here on: not in the interpreter's main loop.
+  ["divs64", "d a b", PURE, "d = a / b signed, towards zero; a / 0 = -1, overflow = a"],
+  ["divu64", "d a b", PURE, "d = a / b unsigned; a / 0 = 2^64 - 1"],
+  ["rems64", "d a b", PURE, "d = a rem b signed; a rem 0 = a, overflow = 0"],
+  ["remu64", "d a b", PURE, "d = a rem b unsigned; a rem 0 = a"],
+  ["divs32", "d a b", PURE, "d = a / b signed in 32 bits; a / 0 = -1, overflow = a"],
+  ["divu32", "d a b", PURE, "d = a / b unsigned in 32 bits; a / 0 = 2^32 - 1"],
+  ["rems32", "d a b", PURE, "d = a rem b signed in 32 bits; a rem 0 = a, overflow = 0"],
+  ["remu32", "d a b", PURE, "d = a rem b unsigned in 32 bits; a rem 0 = a"],
+  ["mulhs64", "d a b", PURE, "d = high 64 bits of signed a * signed b"],
+  ["mulhu64", "d a b", PURE, "d = high 64 bits of unsigned a * unsigned b"],
+  ["mulhsu64", "d a b", PURE, "d = high 64 bits of signed a * unsigned b"],
+  ["rotr64", "d a b", PURE, "d = a rotated right by b mod 64"],
+  ["rotr64i", "d a i", PURE, "d = a rotated right by i, 0 <= i < 64"],
+  ["rotr32", "d a b", PURE, "d = low word of a rotated right by b mod 32"],
+  ["rotr32i", "d a i", PURE, "d = low word of a rotated right by i, 0 <= i < 32"],
+  ["clz64", "d a", PURE, "d = leading zeros of a; 64 for 0"],
+  ["ctz64", "d a", PURE, "d = trailing zeros of a; 64 for 0"],
+  ["popcnt64", "d a", PURE, "d = ones in a"],
+  ["clz32", "d a", PURE, "d = leading zeros of the low word; 32 for 0"],
+  ["ctz32", "d a", PURE, "d = trailing zeros of the low word; 32 for 0"],
+  ["popcnt32", "d a", PURE, "d = ones in the low word"],
+  ["bswap64", "d a", PURE, "d = a with its bytes reversed"],
+  ["mins64", "d a b", PURE, "d = the smaller, signed"],
+  ["maxs64", "d a b", PURE, "d = the larger, signed"],
+  ["minu64", "d a b", PURE, "d = the smaller, unsigned"],
+  ["maxu64", "d a b", PURE, "d = the larger, unsigned"],
+  // Atomics. Addresses must be aligned, or the access faults as MISALIGNED_STORE.
+  ["ldx32", "d a", LOAD, "d = sign-extended 32 bits at a; reserves them"],
+  ["ldx64", "d a", LOAD, "d = 64 bits at a; reserves them"],
+  [
+    "stx32",
+    "d a b",
+    STORE,
+    "if a is reserved and unchanged: 32 bits at a = b, d = 0; else d = 1; drops the reservation",
+  ],
+  [
+    "stx64",
+    "d a b",
+    STORE,
+    "if a is reserved and unchanged: 64 bits at a = b, d = 0; else d = 1; drops the reservation",
+  ],
+  [
+    "amo32",
+    "d a b j",
+    STORE,
+    "d = sign-extended 32 bits at a, which become `Amo` j of them and b, at once",
+  ],
+  ["amo64", "d a b j", STORE, "d = 64 bits at a, which become `Amo` j of them and b, at once"],
+  ["zero", "a i", STORE, "i bytes at a & -i become 0; i is a power of two"],
+  ["fence", "j", STATE, "memory barrier"],
+  [
+    "invalidate",
+    "a i",
+    STATE,
+    "translated code may have changed (nothing to do where stores are watched)",
+  ],
+  // Floating point through softfloat.
+  ["fadd64r", "d a b j", FLOAT, "fadd64 with any static rounding mode"],
+  ["fsub64r", "d a b j", FLOAT, "fsub64 with any static rounding mode"],
+  ["fmul64r", "d a b j", FLOAT, "fmul64 with any static rounding mode"],
+  ["fdiv64r", "d a b j", FLOAT, "fdiv64 with any static rounding mode"],
+  ["fadd32r", "d a b j", FLOAT, "fadd32 with any static rounding mode"],
+  ["fsub32r", "d a b j", FLOAT, "fsub32 with any static rounding mode"],
+  ["fmul32r", "d a b j", FLOAT, "fmul32 with any static rounding mode"],
+  ["fdiv32r", "d a b j", FLOAT, "fdiv32 with any static rounding mode"],
+  ["fsqrt64", "d a j", FLOAT, "d = square root of a, doubles"],
+  ["fsqrt32", "d a j", FLOAT, "d = square root of a, floats"],
+  ["fmin64", "d a b", FLOAT, "d = IEEE 754-2019 minimumNumber, doubles"],
+  ["fmax64", "d a b", FLOAT, "d = IEEE 754-2019 maximumNumber, doubles"],
+  ["fmin32", "d a b j", FLOAT, "d = IEEE 754-2019 minimumNumber, floats"],
+  ["fmax32", "d a b j", FLOAT, "d = IEEE 754-2019 maximumNumber, floats"],
+  ["feq32", "d a b j", FLOAT, "d = a == b quietly, floats"],
+  ["flt32", "d a b j", FLOAT, "d = a < b, floats; any NaN is invalid"],
+  ["fle32", "d a b j", FLOAT, "d = a <= b, floats; any NaN is invalid"],
+  ["fclass64", "d a", FLOAT, "d = one-hot class of a double (RISC-V fclass numbering)"],
+  ["fclass32", "d a j", FLOAT, "d = one-hot class of a float"],
+  ["unbox32", "d a", PURE, "d = a if its high word is all ones, else the NaN-boxed canonical NaN"],
+  ["cvtF64S32", "d a j", FLOAT, "d = double of the signed low word"],
+  ["cvtF64U32", "d a j", FLOAT, "d = double of the unsigned low word"],
+  ["cvtF64S64", "d a j", FLOAT, "d = double of signed a"],
+  ["cvtF64U64", "d a j", FLOAT, "d = double of unsigned a"],
+  ["cvtF32S32", "d a j", FLOAT, "d = float of the signed low word"],
+  ["cvtF32U32", "d a j", FLOAT, "d = float of the unsigned low word"],
+  ["cvtF32S64", "d a j", FLOAT, "d = float of signed a"],
+  ["cvtF32U64", "d a j", FLOAT, "d = float of unsigned a"],
+  ["cvtS32F64", "d a j", FLOAT, "d = int32 of double a, saturating, NaN is the maximum"],
+  ["cvtU32F64", "d a j", FLOAT, "d = uint32 of double a, saturating, sign-extended"],
+  ["cvtS64F64", "d a j", FLOAT, "d = int64 of double a, saturating"],
+  ["cvtU64F64", "d a j", FLOAT, "d = uint64 of double a, saturating"],
+  ["cvtS32F32", "d a j", FLOAT, "d = int32 of float a, saturating, NaN is the maximum"],
+  ["cvtU32F32", "d a j", FLOAT, "d = uint32 of float a, saturating, sign-extended"],
+  ["cvtS64F32", "d a j", FLOAT, "d = int64 of float a, saturating"],
+  ["cvtU64F32", "d a j", FLOAT, "d = uint64 of float a, saturating"],
+  ["cvtF32F64", "d a j", FLOAT, "d = float of double a"],
+  ["cvtF64F32", "d a j", FLOAT, "d = double of float a"],
+  ["fpsync", "", STATE, "rounding mode or flags were written: rederive what depends on them"],
+  ["checkrm", "", FLOAT, "traps as ILLEGAL unless the dynamic rounding mode is valid"],
+  // Counters.
+  ["icount", "d", STATE, "d = guest instructions executed before this one"],
+  ["clock", "d i", STATE, "d = time in ticks of i Hz since a fixed point"],
+];
+
+/** The table, indexed by op number. */
+export const OPS: readonly OpInfo[] = rows.map(([name, fields, effect, doc], code) => ({
+  name,
+  code,
+  fields,
+  effect,
+  doc,
+}));
+
+/** Op numbers by name. */
+export const Op: Readonly<Record<string, number>> = Object.fromEntries(
+  OPS.map((op) => [op.name, op.code]),
+);
+
+/** Number of the op named `name`. @throws {RangeError} If there is none. */
+export function opNumber(name: string): number {
+  const code = Op[name];
+  if (code === undefined) throw new RangeError(`Cannot find an op named "${name}"`);
+  return code;
+}
+
+/** Operation of `amo32` and `amo64`, in `j`. */
+export const Amo = {
+  SWAP: 0,
+  ADD: 1,
+  XOR: 2,
+  AND: 3,
+  OR: 4,
+  MIN: 5,
+  MAX: 6,
+  MINU: 7,
+  MAXU: 8,
+} as const;
+
+/** Bits of `j` of floating-point ops. */
+export const Fp = {
+  /** Rounding mode: 0 nearest even, 1 to zero, 2 down, 3 up, 4 nearest away, 7 dynamic. */
+  RM: 7,
+  /** 32-bit operands and results are NaN-boxed in 64 bits. */
+  BOXED: 8,
+  /** Fused multiply-add: negate the product. */
+  NEG_PRODUCT: 16,
+  /** Fused multiply-add: negate the addend. */
+  NEG_ADDEND: 32,
+} as const;
+
+/** Why execution left translated code: `trap` records name the first group, faults are found by executors. */
+export const Trap = {
+  NONE: 0,
+  /** System call. */
+  SYSCALL: 1,
+  /** Breakpoint instruction. */
+  BREAKPOINT: 2,
+  /** Undefined encoding, or one that is not allowed here. */
+  ILLEGAL: 3,
+  /** Backdoor instruction. */
+  BACKDOOR: 4,
+  /** Instruction fetch from memory that is not executable. */
+  FETCH_FAULT: 5,
+  /** Load from memory that is not readable. */
+  LOAD_FAULT: 6,
+  /** Store to memory that is not writable. */
+  STORE_FAULT: 7,
+  /** Atomic access to a misaligned address. */
+  MISALIGNED: 8,
+  /** Jump to a misaligned address. */
+  MISALIGNED_FETCH: 9,
+} as const;
+
+/** Slots with a meaning for every ISA and executor; ISAs number theirs from 1 up. */
+export const Slot = {
+  /** Always 0; writes to it are not emitted. */
+  ZERO: 0,
+  /** First temporary. */
+  TEMP: 7168,
+  /** Floating-point exception flags, accrued: NX 1, UF 2, OF 4, DZ 8, NV 16. */
+  FP_FLAGS: 8160,
+  /** Dynamic rounding mode, as in `Fp.RM`. */
+  FP_RM: 8161,
+  /** 1 while rounding is to nearest and NX is set already: host arithmetic shows all that can be seen. */
+  FP_FAST: 8162,
+  /** Reserved address of ldx/stx, -1 for none. */
+  EXCLUSIVE_ADDRESS: 8163,
+  /** Value that ldx loaded. */
+  EXCLUSIVE_VALUE: 8164,
+} as const;
+
+/** The slot fields an op reads and whether it writes `d`. */
+export function slotFields(op: OpInfo): { reads: number[]; writes: boolean } {
+  const fields = op.fields.split(" ");
+  if (op.name === "trap" || op.name === "link" || op.name === "goto") {
+    return { reads: [], writes: false };
+  }
+  const reads: number[] = [];
+  if (fields.includes("a")) reads.push(2);
+  if (fields.includes("b")) reads.push(3);
+  if (fields.includes("c") && op.effect !== END) reads.push(4);
+  return { reads, writes: fields.includes("d") && op.effect !== END };
+}
+
+/** Whether execution may leave the block at this op, so that all guest state must be in its slots. */
+export function mayExit(op: OpInfo): boolean {
+  return op.effect !== PURE && op.effect !== STATE;
+}

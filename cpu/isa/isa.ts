@@ -1,0 +1,70 @@
+/**
+ * The contract that every instruction set implements. Engine, backends, backdoor and machine see ISAs only
+ * through it.
+ *
+ * @module
+ */
+import type { Builder } from "../ir/builder.ts";
+
+/** A register as users and debuggers name it. */
+export interface RegisterInfo {
+  /** Canonical name, such as "a0". */
+  readonly name: string;
+  /** Other names, such as "x10". */
+  readonly aliases: readonly string[];
+  /** Slot of its value; -1: computed by the ISA, see {@linkcode Isa.readSpecial}. */
+  readonly slot: number;
+  /** Width in bits, at most 64. */
+  readonly bits: number;
+  /** What it is for. */
+  readonly kind: "general" | "float" | "control";
+}
+
+/** Registers with a role in the backdoor's instruction transport; see backdoor/protocol.ts. */
+export interface BackdoorRoles {
+  /** Slot of the request kind. */
+  readonly kind: number;
+  /** Slot of the status. */
+  readonly status: number;
+  /** Slots of arg0 to arg5. */
+  readonly args: readonly number[];
+}
+
+/** Reads 16 bits of guest code; -1 if the address is not executable. */
+export type Fetch = (address: number) => number;
+
+/** One line of disassembly. */
+export interface Disassembly {
+  /** Length of the instruction in bytes. */
+  readonly length: number;
+  /** Instruction word. */
+  readonly bits: number;
+  /** Mnemonic and operands separated by a space, as GNU objdump -M no-aliases writes them. */
+  readonly text: string;
+}
+
+/** An instruction set. */
+export interface Isa {
+  /** Name, such as "riscv64". */
+  readonly name: string;
+  /** Bits of a general-purpose register. */
+  readonly xlen: 32 | 64;
+  /** All registers. */
+  readonly registers: readonly RegisterInfo[];
+  /** Number of slots that hold guest state; slot numbers below it belong to the ISA. */
+  readonly slotCount: number;
+  /** Registers of the backdoor instruction. */
+  readonly backdoor: BackdoorRoles;
+  /**
+   * Lifts the instruction at `pc` into the builder, which has begun it.
+   *
+   * @returns Its length in bytes.
+   */
+  lift(builder: Builder, pc: number, fetch: Fetch): number;
+  /** Assembly text of the instruction at `pc`. */
+  disassemble(pc: number, fetch: Fetch): Disassembly;
+  /** Value of a register that has no slot of its own. */
+  readSpecial(name: string, slots: BigInt64Array): bigint;
+  /** Writes a register that has no slot of its own. */
+  writeSpecial(name: string, value: bigint, slots: BigInt64Array): void;
+}

@@ -1,0 +1,101 @@
+/**
+ * RV64GC and RV32GC at user level, put together from the extensions' tables.
+ *
+ * @module
+ */
+import type { Builder } from "../ir/builder.ts";
+import { Trap } from "../ir/ops.ts";
+import { compile, Decoder, type Fields } from "../isa/decoder.ts";
+import type { Disassembly, Fetch, Isa, RegisterInfo } from "../isa/isa.ts";
+import { assemblyText } from "./disassembler.ts";
+import { FIELDS, Lifter, type RvRow } from "./lifter.ts";
+import { RV_A } from "./rv_a.ts";
+import { expandCompressed } from "./rv_c.ts";
+import { RV_D, RV_F } from "./rv_fd.ts";
+import { RV_I } from "./rv_i.ts";
+import { RV_M } from "./rv_m.ts";
+import { RV_ZB, RV_ZICOND } from "./rv_zb.ts";
+import { RV_ZICBO } from "./rv_zicbo.ts";
+import { RV_ZICSR } from "./rv_zicsr.ts";
+import { BACKDOOR_ROLES, readFloatCsr, registers, SLOT_COUNT, writeFloatCsr } from "./state.ts";
+
+/** 32-bit encodings of every extension; the first matching row counts. */
+const ROWS: readonly RvRow[] = [
+  ...[...RV_I, ...RV_M, ...RV_A, ...RV_F, ...RV_D],
+  ...[...RV_ZICSR, ...RV_ZB, ...RV_ZICOND, ...RV_ZICBO],
+];
+
+/** A RISC-V instruction set of one register width. */
+export class Riscv implements Isa {
+  readonly name: string;
+  readonly registers: readonly RegisterInfo[];
+  readonly slotCount = SLOT_COUNT;
+  readonly backdoor = BACKDOOR_ROLES;
+  /** Decoder of 32-bit encodings. */
+  readonly decoder: Decoder<RvRow>;
+  /** Decoder of 16-bit encodings. */
+  readonly compressed: Decoder<RvRow>;
+  #lifter: Lifter;
+
+  constructor(readonly xlen: 32 | 64) {
+    this.name = `riscv${xlen}`;
+    this.registers = registers(xlen);
+    const here = (row: RvRow) => row.xlen === undefined || row.xlen === xlen;
+    const table = (list: readonly RvRow[], width: number) =>
+      list.filter(here).map((row) => compile(row, width, FIELDS));
+    this.decoder = new Decoder(table(ROWS, 32), [2, 3, 4, 5, 6, 12, 13, 14]);
+    this.compressed = new Decoder(table(expandCompressed(ROWS, xlen), 16), [0, 1, 13, 14, 15]);
+    this.#lifter = new Lifter(xlen);
+  }
+
+  /** Reads the word at `pc`: [bits, length], or undefined if it can't be fetched. */
+  #word(pc: number, fetch: Fetch): [bits: number, length: number] | undefined {
+    const low = fetch(pc);
+    if (low < 0) return undefined;
+    // Volume I, section 1.5: the low two bits are 11 for 32-bit and longer encodings.
+    if ((low & 3) !== 3) return [low, 2];
+    const high = fetch(pc + 2);
+    return high < 0 ? undefined : [low | high << 16, 4];
+  }
+
+  /** The row and fields of an instruction word; undefined for an undefined encoding. */
+  decode(bits: number, length: number): { row: RvRow; fields: Fields } | undefined {
+    return (length === 2 ? this.compressed : this.decoder).decode(bits);
+  }
+
+  lift(builder: Builder, pc: number, fetch: Fetch): number {
+    const lifter = this.#lifter;
+    lifter.b = builder;
+    lifter.pc = pc;
+    const word = this.#word(pc, fetch);
+    if (word === undefined) {
+      builder.trap(Trap.FETCH_FAULT, 0);
+      return 0;
+    }
+    const [bits, length] = word;
+    lifter.length = length;
+    const found = this.decode(bits, length);
+    if (found === undefined) lifter.illegal();
+    else found.row.lift(lifter, found.fields);
+    return length;
+  }
+
+  disassemble(pc: number, fetch: Fetch): Disassembly {
+    const word = this.#word(pc, fetch);
+    if (word === undefined) return { length: 0, bits: 0, text: "(not executable)" };
+    const [bits, length] = word;
+    const found = this.decode(bits, length);
+    const text = found
+      ? assemblyText(found.row, found.fields, pc, this.xlen)
+      : `.${length}byte 0x${(bits >>> 0).toString(16)}`;
+    return { length, bits, text };
+  }
+
+  readSpecial(name: string, slots: BigInt64Array): bigint {
+    return readFloatCsr(name, slots);
+  }
+
+  writeSpecial(name: string, value: bigint, slots: BigInt64Array): void {
+    writeFloatCsr(name, value, slots);
+  }
+}

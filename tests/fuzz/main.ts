@@ -1,0 +1,67 @@
+/**
+ * Random programs against qemu-riscv64 and qemu-riscv32, as many as one likes:
+ * `deno run -A tests/fuzz/main.ts --count 1000000 --seed 1 --xlen 64,32 --kinds int,float,compressed,atomic,code`.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { campaign } from "./campaign.ts";
+import { type Kind, KINDS } from "./generator.ts";
+
+const USAGE = `Usage: deno run -A tests/fuzz/main.ts [options]
+  --count N        random instructions to execute (default 1000000)
+  --seed N         seed of the programs (default: the clock)
+  --xlen 64,32     register widths (default both)
+  --kinds LIST     of ${KINDS.join(", ")} (default all)
+  --size N         instructions in a program, about (default 400)
+  --variations N   runs of each program besides the plain one (default 2)
+  --failures N     failing programs after which to stop (default 1)
+`;
+
+const args = parseArgs(Deno.args, {
+  string: ["count", "seed", "xlen", "kinds", "size", "variations", "failures"],
+  boolean: ["help"],
+});
+if (args.help) {
+  console.log(USAGE);
+  Deno.exit(0);
+}
+
+/** A positive number given by an option. */
+function number(
+  name: "count" | "seed" | "size" | "variations" | "failures",
+  value: number,
+): number {
+  const text = args[name];
+  const result = text === undefined ? value : Number(text);
+  if (!(Number.isSafeInteger(result) && result >= 0)) {
+    console.error(`Cannot use --${name} ${text}: not a number\n${USAGE}`);
+    Deno.exit(2);
+  }
+  return result;
+}
+
+const xlens = (args.xlen ?? "64,32").split(",").map(Number) as (32 | 64)[];
+const kinds = (args.kinds ?? KINDS.join(",")).split(",") as Kind[];
+if (!xlens.every((x) => x === 32 || x === 64) || !kinds.every((kind) => KINDS.includes(kind))) {
+  console.error(`Cannot use --xlen ${args.xlen} or --kinds ${args.kinds}\n${USAGE}`);
+  Deno.exit(2);
+}
+const seed = number("seed", Date.now());
+const start = performance.now();
+const result = await campaign({
+  count: number("count", 1_000_000),
+  seed,
+  xlens,
+  kinds,
+  size: number("size", 400),
+  variations: number("variations", 2),
+  failures: number("failures", 1),
+  onFailure: (text) => console.log(text),
+});
+const seconds = (performance.now() - start) / 1000;
+console.log(
+  `seed ${seed}: ${result.programs} programs, ${result.instructions} instructions, ` +
+    `${result.failures} failures, ${seconds.toFixed(1)} s`,
+);
+Deno.exit(result.failures > 0 ? 1 : 0);

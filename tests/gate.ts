@@ -1,0 +1,167 @@
+/**
+ * The one gate: everything that must hold before a change lands. Run with `deno task ok`; `deno task ok types tests`
+ * runs only the named steps.
+ *
+ * The last line is `N passed, N failed`: the tests of all runs, and one for each other step.
+ *
+ * @module
+ */
+
+const ROOT = new URL("../", import.meta.url);
+
+/** Modules that users import, and so lint and read as documentation. */
+const PUBLIC = ["mod.ts", "backdoor/types.ts", "version.ts"];
+/** Where docstrings have examples. */
+const LIBRARY = ["mod.ts", "version.ts", "backdoor", "cpu", "mmu", "machine"];
+
+/** Counts of a step. */
+export interface Counts {
+  passed: number;
+  failed: number;
+  ignored: number;
+}
+
+/**
+ * Sums the summary lines of `deno test`, such as "ok | 123 passed (4 steps) | 0 failed | 2 ignored (3s)".
+ *
+ * @returns Undefined if there is none.
+ */
+export function parseSummary(text: string): Counts | undefined {
+  const line = /^(?:ok|FAILED) \| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed(.*)$/gm;
+  let sum: Counts | undefined;
+  for (const [, passed, failed, rest] of text.matchAll(line)) {
+    const ignored = /\| (\d+) ignored/.exec(rest)?.[1] ?? "0";
+    sum ??= { passed: 0, failed: 0, ignored: 0 };
+    sum.passed += Number(passed);
+    sum.failed += Number(failed);
+    sum.ignored += Number(ignored);
+  }
+  return sum;
+}
+
+/** A step: how it is called, and what it runs. */
+interface Step {
+  readonly name: string;
+  run(): Promise<Counts>;
+}
+
+/** Runs Deno in the checkout, passing its output on; returns exit status and output. */
+async function deno(args: string[]): Promise<{ success: boolean; text: string }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const chunks: string[] = [];
+  const drain = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+    for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
+      chunks.push(chunk);
+      await Deno.stdout.write(new TextEncoder().encode(chunk));
+    }
+  };
+  const [{ success }] = await Promise.all([
+    child.status,
+    drain(child.stdout),
+    drain(child.stderr),
+  ]);
+  return { success, text: chunks.join("") };
+}
+
+/** A step that passes or fails as a whole. */
+function plain(name: string, args: () => string[] | Promise<string[]>): Step {
+  return {
+    name,
+    run: async () => {
+      const { success } = await deno(await args());
+      return { passed: success ? 1 : 0, failed: success ? 0 : 1, ignored: 0 };
+    },
+  };
+}
+
+/** A step whose tests count. */
+function tests(name: string, args: () => string[] | Promise<string[]>): Step {
+  return {
+    name,
+    run: async () => {
+      const { success, text } = await deno(await args());
+      const counts = parseSummary(text) ?? { passed: 0, failed: 0, ignored: 0 };
+      // Errors outside tests (a module that does not load, a leak) have no line of their own.
+      if (!success && counts.failed === 0) counts.failed = 1;
+      if (success && counts.passed === 0) throw new Error(`Cannot find the summary of ${name}`);
+      if (counts.ignored > 0 && Deno.env.get("CI") === "true") {
+        console.error(`${counts.ignored} tests were skipped, which is a failure in CI`);
+        counts.failed += counts.ignored;
+      }
+      return counts;
+    },
+  };
+}
+
+/** A deno.json for doc tests: Deno imports every export into an example, used or not. */
+async function docConfig(folder: string): Promise<string> {
+  const { imports, links = [], compilerOptions } = JSON.parse(
+    await Deno.readTextFile(new URL("deno.json", ROOT)),
+  );
+  const config = {
+    imports,
+    links: links.map((link: string) => new URL(link, ROOT).href),
+    compilerOptions: { ...compilerOptions, noUnusedLocals: false, noUnusedParameters: false },
+  };
+  const path = `${folder}/deno.json`;
+  await Deno.writeTextFile(path, JSON.stringify(config));
+  return path;
+}
+
+function steps(folder: string): Step[] {
+  return [
+    plain("format", () => ["fmt", "--check"]),
+    plain("lint", () => ["lint"]),
+    plain("types", () => ["check", "."]),
+    plain("docs", () => ["doc", "--lint", ...PUBLIC]),
+    tests(
+      "examples",
+      async () => ["test", "-A", "--doc", "--config", await docConfig(folder), ...LIBRARY],
+    ),
+    tests("tests", () => ["test", "-A"]),
+  ];
+}
+
+async function main(names: readonly string[]): Promise<number> {
+  const folder = await Deno.makeTempDir({ prefix: "trapdoor-gate-" });
+  const total: Counts = { passed: 0, failed: 0, ignored: 0 };
+  const report: string[] = [];
+  try {
+    const all = steps(folder);
+    const unknown = names.filter((name) => !all.some((step) => step.name === name));
+    if (unknown.length > 0) {
+      const known = all.map((step) => step.name).join(", ");
+      console.error(`Unknown step ${unknown.join(", ")}: there are ${known}`);
+      return 2;
+    }
+    for (const step of all) {
+      if (names.length > 0 && !names.includes(step.name)) continue;
+      console.log(`\n== ${step.name}`);
+      const start = performance.now();
+      const counts = await step.run();
+      const seconds = ((performance.now() - start) / 1000).toFixed(1);
+      total.passed += counts.passed;
+      total.failed += counts.failed;
+      total.ignored += counts.ignored;
+      report.push(
+        `${counts.failed === 0 ? "ok    " : "FAILED"} ${step.name.padEnd(10)} ` +
+          `${counts.passed} passed, ${counts.failed} failed` +
+          `${counts.ignored > 0 ? `, ${counts.ignored} skipped` : ""} (${seconds} s)`,
+      );
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+  console.log(`\n== gate\n${report.join("\n")}`);
+  console.log(`${total.passed} passed, ${total.failed} failed`);
+  return total.failed === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,62 @@
+/** What tests that need other programs share: a missing tool is a visible skip, and in CI a failure. */
+
+/** Debian packages of the tools that tests use. */
+const PACKAGES: Record<string, string> = {
+  "cc": "gcc",
+  "gcc": "gcc",
+  "make": "make",
+  "qemu-riscv32": "qemu-user",
+  "qemu-riscv64": "qemu-user",
+  "riscv64-linux-gnu-g++": "g++-riscv64-linux-gnu",
+  "riscv64-linux-gnu-gcc": "gcc-riscv64-linux-gnu",
+  "riscv64-linux-gnu-objdump": "binutils-riscv64-linux-gnu",
+  "riscv64-unknown-elf-gcc": "gcc-riscv64-unknown-elf",
+};
+
+/** The path of a command in PATH, or undefined if it isn't there. */
+export function tool(name: string): string | undefined {
+  const windows = Deno.build.os === "windows";
+  for (const folder of (Deno.env.get("PATH") ?? "").split(windows ? ";" : ":")) {
+    if (folder === "") continue;
+    const path = `${folder}/${name}${windows ? ".exe" : ""}`;
+    try {
+      const { isFile, mode } = Deno.statSync(path);
+      if (isFile && (mode === null || (mode & 0o111) !== 0)) return path;
+    } catch (error) {
+      const absent = error instanceof Deno.errors.NotFound ||
+        error instanceof Deno.errors.NotADirectory;
+      if (!absent) throw error;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Registers a test that needs what `missing` names. If that is nothing, it is an ordinary test; otherwise it is
+ * ignored and its name says why, or, in CI, it fails.
+ */
+export function testUnless(
+  missing: string[],
+  name: string,
+  fn: (t: Deno.TestContext) => void | Promise<void>,
+): void {
+  if (missing.length === 0) return Deno.test(name, fn);
+  const reason = `needs ${missing.join(", ")}`;
+  if (Deno.env.get("CI") === "true") {
+    return Deno.test(name, () => {
+      throw new Error(`Cannot run this test: ${reason}`);
+    });
+  }
+  Deno.test({ name: `${name} (skipped: ${reason})`, ignore: true, fn });
+}
+
+/** Registers a test that needs tools in PATH; see {@linkcode testUnless}. */
+export function testWith(
+  tools: string[],
+  name: string,
+  fn: (t: Deno.TestContext) => void | Promise<void>,
+): void {
+  const missing = tools.filter((name) => tool(name) === undefined)
+    .map((name) => PACKAGES[name] ? `${name} (Debian package ${PACKAGES[name]})` : name);
+  testUnless(missing, name, fn);
+}
