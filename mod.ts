@@ -26,6 +26,6 @@ export { BackdoorModuleError } from "./backdoor/callbacks.ts";
 export { VERSION } from "./version.ts";
 
 if (import.meta.main) {
-  const { main } = await import("./cli.ts");
+  const { main } = await import(new URL("./cli.ts", import.meta.url).href);
   Deno.exit(await main(Deno.args));
 }

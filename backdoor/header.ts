@@ -71,7 +71,9 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const { channel, output, name, check } = options;
   const { typed } = await loadCallbacks(channel);
-  if (!typed) throw new Error(`Cannot print ${channel}: its default export is no typed channel`);
+  if (!typed) {
+    throw new TypeError(`Cannot print ${channel}: its default export is no typed channel`);
+  }
   const source = channel.replace(/^.*[/\\]/, "");
   const header = channelHeader(typed, { name, source });
   if (output === "-") {

@@ -20,13 +20,13 @@
  * | ATTACH     |                                                            | arg0, 1, 2: addresses of config, data, control |
  * | DETACH     |                                                            |                                            |
  * | CALL_BLOCK | arg0: client, arg1: address of a control slot image        | as a doorbell store: result, status in memory |
- * | FLUSH      | arg0: client                                               | that client's ring is empty (see below)    |
+ * | FLUSH      | arg0: client                                               | that client's ring is empty                |
  *
  * Commands are unsigned 32-bit numbers; in a wider register or word they may be zero- or sign-extended.
  * CALL_BLOCK leaves the same status in the status register, unless the pointer is wild: then only INVALID there.
- * FLUSH is answered OK, THREW if an event's callback threw, UNKNOWN if no callback handles an event, INVALID if the
- * ring held nonsense; the ring is empty in any case. Where there is no result, result registers and word stay as
- * they are.
+ * FLUSH is answered OK whatever became of the events (what their callbacks throw is reported to the host's user), or
+ * INVALID if the ring held nonsense; the ring is empty in any case. Where there is no result, result registers and
+ * word stay as they are.
  *
  * On a 32-bit guest CALL carries two 64-bit arguments: (arg2, arg3) and (arg4, arg5); CALL_BLOCK carries all four.
  *

@@ -86,6 +86,11 @@ export interface UserMachineOptions {
   report?: (message: string) => void;
   /** Gets, once each, what the guest asked for and could not get. */
   note?: (message: string) => void;
+  /**
+   * Whether {@linkcode Machine.raise} may be called, so that a guest that waits for ever is not taken for deadlocked
+   * and reads standard input without blocking the event loop; false if absent.
+   */
+  signalled?: boolean;
   /** Parts of the host to replace: clock, random numbers, files. */
   host?: Partial<Host>;
 }
@@ -157,16 +162,49 @@ export interface MachineEventMap {
   report: CustomEvent<string>;
 }
 
-function inputOf(source: InputSource | undefined, host: HostInput): HostInput {
-  if (source === undefined || source === "null") return emptyInput;
-  if (source === "inherit") return host;
-  return source instanceof ReadableStream ? inputFromStream(source) : inputFromBytes(source);
+/** The guest's standard streams, and what closes those that are web streams. */
+interface Streams {
+  stdin: HostInput;
+  stdout: HostOutput;
+  stderr: HostOutput;
+  closers: (() => Promise<void>)[];
 }
 
-function outputOf(sink: OutputSink | undefined, host: HostOutput): HostOutput {
-  if (sink === undefined || sink === "inherit") return host;
-  if (sink === "null") return { write: () => {} };
-  return sink instanceof WritableStream ? outputToStream(sink) : outputToCallback(sink);
+function streamsOf(options: UserMachineOptions, host: Host): Streams {
+  const closers: Streams["closers"] = [];
+  const opened = new Map<WritableStream<Uint8Array>, HostOutput>();
+  const output = (sink: OutputSink | undefined, inherited: HostOutput): HostOutput => {
+    if (sink === undefined || sink === "inherit") return inherited;
+    if (sink === "null") return { write: () => {} };
+    if (!(sink instanceof WritableStream)) return outputToCallback(sink);
+    // Standard output and error may be one stream, which has one writer.
+    const known = opened.get(sink);
+    if (known) return known;
+    const { close, ...made } = outputToStream(sink);
+    opened.set(sink, made);
+    closers.push(close);
+    return made;
+  };
+  const input = (source: InputSource | undefined): HostInput => {
+    if (source === undefined || source === "null") return emptyInput;
+    if (source === "inherit") return host.stdin;
+    if (!(source instanceof ReadableStream)) return inputFromBytes(source);
+    const { close, ...made } = inputFromStream(source);
+    closers.push(close);
+    return made;
+  };
+  return {
+    stdin: input(options.stdin),
+    stdout: output(options.stdout, host.stdout),
+    stderr: output(options.stderr, host.stderr),
+    closers,
+  };
+}
+
+/** Why a path can't be run, if that is to be seen without reading it. */
+function unreadable(info: Deno.FileInfo): string | undefined {
+  if (info.isDirectory) return "it is a directory";
+  return info.isCharDevice || info.isBlockDevice ? "it is a device" : undefined;
 }
 
 /** Reads the program; names are for messages and argv[0]. */
@@ -174,28 +212,42 @@ async function readProgram(
   program: string | URL | Uint8Array,
 ): Promise<{ bytes: Uint8Array; name: string }> {
   if (program instanceof Uint8Array) return { bytes: program, name: "program" };
-  const isUrl = program instanceof URL || /^(https?|data|blob):/.test(program);
   const shown = String(program);
+  const fail = (why: string, cause?: unknown): never => {
+    const file = shown.length > 200 ? `${shown.slice(0, 200)}...` : shown;
+    throw new MachineError(`Cannot read the program ${file}: ${why}`, { cause });
+  };
   try {
-    if (!isUrl) return { bytes: await Deno.readFile(program), name: shown };
-    const url = new URL(program);
-    if (url.protocol === "file:") return { bytes: await Deno.readFile(url), name: url.pathname };
+    const isUrl = program instanceof URL || /^(file|https?|data|blob):/.test(program);
+    const url = isUrl ? new URL(program) : undefined;
+    if (url === undefined || url.protocol === "file:") {
+      const path = url ?? shown;
+      const why = unreadable(await Deno.stat(path));
+      if (why !== undefined) fail(why);
+      return { bytes: await Deno.readFile(path), name: url?.pathname ?? shown };
+    }
     const response = await fetch(url);
     if (!response.ok) {
       await response.body?.cancel();
-      throw new Error(`the server answered ${response.status} ${response.statusText}`);
+      fail(`the server answered ${response.status} ${response.statusText}`.trim());
     }
     const name = url.protocol === "data:" ? "program" : url.pathname;
     return { bytes: new Uint8Array(await response.arrayBuffer()), name };
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotCapable) throw cause;
-    const why = cause instanceof Deno.errors.NotFound
-      ? "no such file"
-      : cause instanceof Error
-      ? cause.message
-      : String(cause);
-    throw new MachineError(`Cannot read the program ${shown.slice(0, 200)}: ${why}`, { cause });
+    if (cause instanceof Deno.errors.NotCapable || cause instanceof MachineError) throw cause;
+    if (cause instanceof Deno.errors.NotFound) return fail("there is no such file", cause);
+    // Deno's messages go on with the operation and the path.
+    const message = cause instanceof Error ? cause.message : String(cause);
+    return fail(message.replace(/: \w+ '.*'$/s, ""), cause);
   }
+}
+
+/** A directory grant from an option; the current directory is asked for only if it is needed. */
+function grantOf(dir: string | Grant): Grant {
+  if (typeof dir !== "string") return dir;
+  const first = parseDirOption(dir, "/"), absolute = /^([A-Za-z]:)?[\\/]/.test(dir);
+  const named = first.guest !== parseDirOption(dir, "/.").guest;
+  return absolute || named ? first : parseDirOption(dir, Deno.cwd());
 }
 
 /** A guest and everything around it. Machines in one process don't disturb each other. */

@@ -9,8 +9,6 @@
 
 const ROOT = new URL("../", import.meta.url);
 
-/** Modules that users import, and so lint and read as documentation. */
-const PUBLIC = ["mod.ts", "backdoor/types.ts", "version.ts"];
 /** Where docstrings have examples. */
 const LIBRARY = ["mod.ts", "version.ts", "backdoor", "cpu", "mmu", "machine"];
 
@@ -100,6 +98,12 @@ function tests(name: string, args: () => string[] | Promise<string[]>): Step {
   };
 }
 
+/** Modules that users import: `exports` of deno.json. */
+async function publicModules(): Promise<string[]> {
+  const { exports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  return Object.values(exports);
+}
+
 /** A deno.json for doc tests: Deno imports every export into an example, used or not. */
 async function docConfig(folder: string): Promise<string> {
   const { imports, links = [], compilerOptions } = JSON.parse(
@@ -120,7 +124,7 @@ function steps(folder: string): Step[] {
     plain("format", () => ["fmt", "--check"]),
     plain("lint", () => ["lint"]),
     plain("types", () => ["check", "."]),
-    plain("docs", () => ["doc", "--lint", ...PUBLIC]),
+    plain("docs", async () => ["doc", "--lint", ...await publicModules()]),
     tests(
       "examples",
       async () => ["test", "-A", "--doc", "--config", await docConfig(folder), ...LIBRARY],
@@ -129,12 +133,40 @@ function steps(folder: string): Step[] {
   ];
 }
 
+/** What Git says of the checkout; empty where there is no Git or no repository. */
+async function treeStatus(): Promise<string> {
+  try {
+    const { stdout } = await new Deno.Command("git", {
+      args: ["status", "--porcelain", "--untracked-files=all"],
+      cwd: ROOT,
+    }).output();
+    return new TextDecoder().decode(stdout);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+/** In CI, where nobody else works in the checkout: whether the other steps left it as it was. */
+function treeStep(before: string): Step {
+  return {
+    name: "tree",
+    run: async () => {
+      const after = await treeStatus();
+      if (after === before) return { passed: 1, failed: 0, ignored: 0 };
+      console.error(`The run changed the checkout:\n${after}`);
+      return { passed: 0, failed: 1, ignored: 0 };
+    },
+  };
+}
+
 async function main(names: readonly string[]): Promise<number> {
   const folder = await Deno.makeTempDir({ prefix: "trapdoor-gate-" });
   const total: Counts = { passed: 0, failed: 0, ignored: 0 };
   const report: string[] = [];
   try {
     const all = steps(folder);
+    if (Deno.env.get("CI") === "true") all.push(treeStep(await treeStatus()));
     const unknown = names.filter((name) => !all.some((step) => step.name === name));
     if (unknown.length > 0) {
       const known = all.map((step) => step.name).join(", ");

@@ -3,7 +3,7 @@ import { Builder } from "../cpu/ir/builder.ts";
 import { Op, Trap } from "../cpu/ir/ops.ts";
 import { printBlock } from "../cpu/ir/printer.ts";
 import { verify } from "../cpu/ir/verifier.ts";
-import { compile, type Fields } from "../cpu/isa/decoder.ts";
+import { Compiled, type Fields } from "../cpu/isa/decoder.ts";
 import { FIELDS } from "../cpu/riscv/lifter.ts";
 import type { Riscv } from "../cpu/riscv/riscv.ts";
 import { expandCompressed, RV_C } from "../cpu/riscv/rv_c.ts";
@@ -436,7 +436,7 @@ Deno.test("expandCompressed gives every operand when rows are resolved", () => {
   for (const xlen of XLENS) {
     for (const row of RV_C) {
       if (row.xlen !== undefined && row.xlen !== xlen) continue;
-      const own = compile(row, 16, FIELDS).extractors.map((e) => e.name);
+      const own = new Compiled(row, 16, FIELDS).extractors.map((e) => e.name);
       const given = new Set([...own, ...Object.keys(row.operands)]);
       for (const from of Object.values(row.operands)) {
         if (typeof from === "string") assert(own.includes(from), `${row.name}: ${from}`);
@@ -457,9 +457,13 @@ Deno.test("lift names the first instruction's fault when code is not executable"
   assertStringIncludes(printBlock(builder.finish(0)), "trap fetch_fault at 0x1000, length 0");
 });
 
-Deno.test("compile throws when a pattern doesn't fit its width", () => {
+Deno.test("Compiled throws when a pattern doesn't fit its width", () => {
   const row = (pattern: string) => ({ name: "test", pattern });
-  assertThrows(() => compile(row("0000 rd 01"), 16, FIELDS), SyntaxError, "11 bits instead of 16");
-  assertThrows(() => compile(row("0000 rx 01"), 16, FIELDS), SyntaxError, "field rx");
-  assertThrows(() => compile(row("0000 RD 01"), 16, FIELDS), SyntaxError, "token RD");
+  assertThrows(
+    () => new Compiled(row("0000 rd 01"), 16, FIELDS),
+    SyntaxError,
+    "11 bits instead of 16",
+  );
+  assertThrows(() => new Compiled(row("0000 rx 01"), 16, FIELDS), SyntaxError, "field rx");
+  assertThrows(() => new Compiled(row("0000 RD 01"), 16, FIELDS), SyntaxError, "field RD");
 });

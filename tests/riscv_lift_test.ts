@@ -1,69 +1,10 @@
-import { assert, assertEquals } from "@std/assert";
-import { Builder } from "../cpu/ir/builder.ts";
-import { Fp, Op, OPS, Slot, Trap, WORDS } from "../cpu/ir/ops.ts";
-import { printBlock } from "../cpu/ir/printer.ts";
+import { assertEquals } from "@std/assert";
+import { Op, Slot, Trap, WORDS } from "../cpu/ir/ops.ts";
 import { BACKDOOR_INSTRUCTION, F_BASE } from "../cpu/riscv/state.ts";
 import { tablesOf } from "./fuzz/encode.ts";
 import { integer, Random } from "./fuzz/random.ts";
-import { OracleMemory, type Outcome, type Outside, runBlock } from "./ir_oracle.ts";
-
-const XLENS = [64, 32] as const;
-type Xlen = typeof XLENS[number];
-type Fields = Record<string, number>;
-
-const u = (bits: number, value: bigint) => BigInt.asUintN(bits, value);
-const s = (bits: number, value: bigint) => BigInt.asIntN(bits, value);
-const PC = 0x8000_0000;
-
-const unexpected: Outside = {
-  float: (op) => {
-    throw new Error(`Cannot evaluate ${OPS[op].name}`);
-  },
-  counter: () => 0n,
-};
-
-/** State before and after one instruction: slots, memory and how the block ended. */
-class Bench {
-  readonly slots = new BigInt64Array(8192);
-  readonly memory: OracleMemory;
-  outside: Outside = unexpected;
-
-  constructor(readonly xlen: Xlen, allows?: (address: bigint, write: boolean) => boolean) {
-    this.memory = new OracleMemory(allows);
-    this.slots[Slot.EXCLUSIVE_ADDRESS] = -1n;
-  }
-
-  /** Sets x`n`. */
-  x(n: number, value: bigint): this {
-    this.slots[n] = s(this.xlen, value);
-    return this;
-  }
-
-  block(name: string, fields: Fields) {
-    const { isa, assemble } = { isa: tablesOf(this.xlen).isa, assemble: tablesOf(this.xlen) };
-    const bits = assemble.assemble(name, fields);
-    const builder = new Builder();
-    builder.start(PC);
-    builder.begin(PC);
-    const length = isa.lift(builder, PC, (at) => at === PC ? bits & 0xffff : bits >>> 16);
-    builder.end();
-    if (!builder.ended) builder.jump(PC + length);
-    return builder.finish(length);
-  }
-
-  run(name: string, fields: Fields): Outcome {
-    const block = this.block(name, fields);
-    const outcome = runBlock(block, this.slots, this.memory, this.outside);
-    assertEquals(this.slots[0], 0n);
-    if (this.xlen === 32) {
-      for (let i = 1; i < 32; i++) {
-        const value = this.slots[i];
-        assert(value === s(32, value), `x${i} is not sign-extended:\n${printBlock(block)}`);
-      }
-    }
-    return outcome;
-  }
-}
+import type { Outcome } from "./ir_oracle.ts";
+import { Bench, type Fields, hex, PC, s, u, unexpected, type Xlen, XLENS } from "./riscv_bench.ts";
 
 /** Result of an instruction with register operands: `a`, `b` unsigned, `n` is XLEN. */
 type Register = (a: bigint, b: bigint, n: number) => bigint;
@@ -198,8 +139,6 @@ const SHIFT_W: Record<string, Register> = {
   sraiw: REGISTER_64.sraw,
   roriw: REGISTER_64.rorw,
 };
-
-const hex = (value: bigint) => `0x${u(64, value).toString(16)}`;
 
 function check(
   xlen: Xlen,
@@ -403,122 +342,6 @@ Deno.test("lift exchanges with memory when instructions are atomic", () => {
     assertEquals([bench.slots[8], bench.memory.read(0x1000n, 4)], [1n, 9n]);
     const fault = bench.x(5, 0x1002n).run("amoor.w", { rd: 7, rs1: 5, rs2: 6 });
     assertEquals(fault.kind === "fault" && fault.reason, Trap.MISALIGNED);
-  }
-});
-
-const BOX = 0xffff_ffffn << 32n;
-const NAN = 0x7fc0_0000n;
-
-Deno.test("lift moves bits alone when instructions inject signs or move between registers", () => {
-  const random = new Random(11);
-  const signs: Record<string, (a: bigint, b: bigint) => bigint> = {
-    fsgnj: (_, b) => b,
-    fsgnjn: (_, b) => 1n - b,
-    fsgnjx: (a, b) => a ^ b,
-  };
-  for (const xlen of XLENS) {
-    for (let i = 0; i < 200; i++) {
-      const pick = () =>
-        random.chance(0.6) ? BOX | integer(random) & 0xffff_ffffn : integer(random);
-      const same = i % 4 === 0, x = pick(), y = same ? x : pick();
-      for (const [name, sign] of Object.entries(signs)) {
-        for (const [suffix, bits] of [["s", 32], ["d", 64]] as const) {
-          const value = (v: bigint) =>
-            bits === 64 ? u(64, v) : u(64, v) >> 32n === 0xffff_ffffn ? u(32, v) : NAN;
-          const [a, b] = [value(x), value(y)], top = BigInt(bits - 1);
-          const want = u(bits - 1, a) | sign(a >> top, b >> top) << top | (bits === 32 ? BOX : 0n);
-          const bench = new Bench(xlen);
-          bench.slots[F_BASE + 1] = s(64, x);
-          bench.slots[F_BASE + 2] = s(64, y);
-          bench.run(`${name}.${suffix}`, { rd: i % 3, rs1: 1, rs2: same ? 1 : 2 });
-          assertEquals(
-            hex(bench.slots[F_BASE + i % 3]),
-            hex(want),
-            `${name}.${suffix} ${hex(x)} ${hex(y)}`,
-          );
-        }
-      }
-      const bench = new Bench(xlen).x(5, x);
-      bench.run("fmv.w.x", { rd: 5, rs1: 5 });
-      assertEquals(hex(bench.slots[F_BASE + 5]), hex(BOX | u(32, x)));
-      bench.slots[F_BASE + 6] = s(64, x);
-      bench.run("fmv.x.w", { rd: 6, rs1: 6 });
-      assertEquals(bench.slots[6], s(32, x));
-      if (xlen === 32) continue;
-      bench.run("fmv.d.x", { rd: 7, rs1: 5 });
-      assertEquals(bench.slots[F_BASE + 7], s(64, x));
-      bench.run("fmv.x.d", { rd: 8, rs1: 7 });
-      assertEquals(bench.slots[8], s(64, x));
-    }
-  }
-});
-
-/** Which op an instruction becomes, and its j; everything else about it is the op's. */
-const FLOAT_OPS: Record<string, [op: string, flags: number]> = {};
-for (const [suffix, bits, boxed] of [["s", 32, Fp.BOXED], ["d", 64, 0]] as const) {
-  FLOAT_OPS[`fmadd.${suffix}`] = [`fma${bits}`, boxed];
-  FLOAT_OPS[`fmsub.${suffix}`] = [`fma${bits}`, boxed | Fp.NEG_ADDEND];
-  FLOAT_OPS[`fnmsub.${suffix}`] = [`fma${bits}`, boxed | Fp.NEG_PRODUCT];
-  FLOAT_OPS[`fnmadd.${suffix}`] = [`fma${bits}`, boxed | Fp.NEG_PRODUCT | Fp.NEG_ADDEND];
-  for (const name of ["fadd", "fsub", "fmul", "fdiv"]) {
-    FLOAT_OPS[`${name}.${suffix}`] = [`${name}${bits}`, boxed];
-  }
-  for (const name of ["fsqrt", "fmin", "fmax", "feq", "flt", "fle", "fclass"]) {
-    FLOAT_OPS[`${name}.${suffix}`] = [`${name}${bits}`, boxed];
-  }
-  const integers = { w: "S32", wu: "U32", l: "S64", lu: "U64" };
-  for (const [name, type] of Object.entries(integers)) {
-    FLOAT_OPS[`fcvt.${suffix}.${name}`] = [`cvtF${bits}${type}`, boxed];
-    FLOAT_OPS[`fcvt.${name}.${suffix}`] = [`cvt${type}F${bits}`, boxed];
-  }
-}
-FLOAT_OPS["fcvt.s.d"] = ["cvtF32F64", Fp.BOXED];
-FLOAT_OPS["fcvt.d.s"] = ["cvtF64F32", Fp.BOXED];
-
-/** Instructions of which an operand or the result is an integer register. */
-const FROM_X = /^fcvt\.[sd]\.(w|wu|l|lu)$/;
-const TO_X = /^(fcvt\.(w|wu|l|lu)|feq|flt|fle|fclass)\./;
-
-Deno.test("lift names the op, operands and rounding mode when instructions compute with floats", () => {
-  for (const xlen of XLENS) {
-    const tables = tablesOf(xlen);
-    for (const [name, [op, flags]] of Object.entries(FLOAT_OPS)) {
-      const only64 = /\.(l|lu)(\.|$)/.test(name);
-      assertEquals(tables.has(name), !only64 || xlen === 64, name);
-      if (!tables.has(name)) continue;
-      const fields = tables.row(name).extractors.map((e) => e.name);
-      const modes = fields.includes("rm") ? [0, 1, 2, 3, 4, 7] : [0];
-      for (const rm of modes) {
-        const bench = new Bench(xlen);
-        const calls: unknown[] = [];
-        bench.slots.set([0n, 101n, 102n, 103n], 0);
-        bench.slots.set([200n, 201n, 202n, 203n], F_BASE);
-        bench.outside = {
-          float: (...call) => {
-            calls.push(call);
-            return 77n;
-          },
-          counter: () => 0n,
-        };
-        const registers: Fields = { rd: 9, rs1: 1, rs2: 2, rs3: 3 };
-        const given = Object.fromEntries(
-          fields.map((field) => [field, field === "rm" ? rm : registers[field]]),
-        );
-        bench.run(name, given);
-        const fast = rm === 0 || rm === 7, splits = /^f(add|sub|mul|div)\d/.test(op);
-        const code = Op[splits && !fast ? `${op}r` : op];
-        const a = FROM_X.test(name) ? 101n : 201n;
-        const [b, c] = [fields.includes("rs2") ? 202n : 0n, fields.includes("rs3") ? 203n : 0n];
-        assertEquals(calls, [[code, a, b, c, rm | flags]], `${name} rm=${rm}`);
-        assertEquals(bench.slots[(TO_X.test(name) ? 0 : F_BASE) + 9], 77n, name);
-      }
-    }
-    const floats = tables.full.map((row) => row.row.name)
-      .filter((name) => /^f(?!ence)/.test(name) && !(name in FLOAT_OPS)).sort();
-    const moves = ["fld", "flw", "fmv.w.x", "fmv.x.w", "fsd", "fsw"];
-    if (xlen === 64) moves.push("fmv.d.x", "fmv.x.d");
-    for (const sign of ["", "n", "x"]) moves.push(`fsgnj${sign}.s`, `fsgnj${sign}.d`);
-    assertEquals(floats, moves.sort());
   }
 });
 

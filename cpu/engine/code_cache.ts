@@ -66,14 +66,12 @@ export class CodeCache {
     if (this.#used + length > this.#limit) this.flush();
     const start = this.#used, code = this.code;
     code.set(ir.code, start);
-    for (let at = start; at < start + length; at += WORDS) {
-      const op = code[at];
-      if (op === Op.jump) code[at + 4] += start;
-      else if (op >= Op.brEq && op <= Op.brGeu) {
-        code[at + 4] += start;
-        code[at + 5] += start;
-      } else if (op === Op.link && code[at + 2] >= 0) code[at + 2] += start;
-    }
+    // Only the records at the end name code indices: links, and the terminator before them.
+    let at = start + length - WORDS;
+    for (; code[at] === Op.link; at -= WORDS) if (code[at + 2] >= 0) code[at + 2] += start;
+    const op = code[at];
+    if (op === Op.jump || (op >= Op.brEq && op <= Op.brGeu)) code[at + 4] += start;
+    if (op >= Op.brEq && op <= Op.brGeu) code[at + 5] += start;
     this.#used = start + length;
     const block: CachedBlock = { ...ir, start, end: start + length, incoming: [] };
     this.#order.push(block);

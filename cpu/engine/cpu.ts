@@ -4,6 +4,7 @@
  * @module
  */
 import { type AddressSpace, Page } from "../../mmu/address_space.ts";
+import { PAGE_SIZE } from "../../mmu/arena.ts";
 import { ALL_PASSES, Builder, MAX_BLOCK_INSNS, type PassOptions } from "../ir/builder.ts";
 import { Slot, Trap, WORDS } from "../ir/ops.ts";
 import type { Isa, RegisterInfo } from "../isa/isa.ts";
@@ -194,22 +195,22 @@ export class Cpu {
   translate(pc: number, limit = MAX_BLOCK_INSNS): CachedBlock {
     const builder = this.#builder;
     builder.start(pc);
+    const page = Math.floor(pc / PAGE_SIZE), pageEnd = (page + 1) * PAGE_SIZE;
     let at = pc;
-    const page = Math.floor(pc / 4096);
-    while (!builder.ended) {
-      if (builder.count >= limit || Math.floor(at / 4096) !== page) {
+    for (let count = 0; !builder.ended; count++) {
+      if (count === limit || at >= pageEnd) {
         builder.jump(at);
         break;
       }
       builder.begin(at);
-      const length = this.isa.lift(builder, at, this.#fetch);
+      at += this.isa.lift(builder, at, this.#fetch);
       builder.end();
-      at += length;
     }
     const bytes = at - pc;
     const block = this.cache.install(builder.finish(bytes), limit > 1);
     if (bytes > 0) {
-      for (let p = page; p <= Math.floor((at - 1) / 4096); p++) this.space.watch(p);
+      this.space.watch(page);
+      if (at > pageEnd) this.space.watch(page + 1);
     }
     if (limit === 1) this.#stepBlocks.set(pc, block);
     return block;

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { Effect, mayExit, Op, OPS, Slot, slotFields, WORDS } from "./ops.ts";
+import { Effect, mayExit, Op, OPS, Slot, SLOT_COUNT, slotFields, WORDS } from "./ops.ts";
 
 /** A value: a slot (0 and up) or a constant of this builder (negative). */
 export type Value = number;
@@ -41,12 +41,31 @@ export interface IrBlock {
   pcs: number[];
 }
 
-const fieldsOf = OPS.map(slotFields);
-const exits = OPS.map(mayExit);
+/** By op: whether it writes `d`; which of a (1), b (2), c (4) it reads; whether it may leave the block; its effect. */
+const WRITES = Uint8Array.from(OPS, (op) => slotFields(op).writes ? 1 : 0);
+const READS = Uint8Array.from(
+  OPS,
+  (op) => slotFields(op).reads.reduce((bits, field) => bits | 1 << (field - 2), 0),
+);
+const EXITS = Uint8Array.from(OPS, (op) => mayExit(op) ? 1 : 0);
+const EFFECT = Uint8Array.from(OPS, (op) => op.effect);
 const TWO32 = 0x1_0000_0000;
+const NOTHING: Value[] = [];
 
 /** Longest block, in guest instructions. */
 export const MAX_BLOCK_INSNS = 64;
+
+// What the foldable ops compute, on signed 64-bit values.
+type Eval = (a: bigint, b: bigint) => bigint;
+const evalAdd: Eval = (a, b) => a + b;
+const evalSub: Eval = (a, b) => a - b;
+const evalAnd: Eval = (a, b) => a & b;
+const evalOr: Eval = (a, b) => a | b;
+const evalXor: Eval = (a, b) => a ^ b;
+const evalAdd32: Eval = (a, b) => BigInt.asIntN(32, a + b);
+const evalSub32: Eval = (a, b) => BigInt.asIntN(32, a - b);
+const evalSlt: Eval = (a, b) => a < b ? 1n : 0n;
+const evalSltu: Eval = (a, b) => BigInt.asUintN(64, a) < BigInt.asUintN(64, b) ? 1n : 0n;
 
 /** Builds one block at a time; reuse it, it keeps its buffers. */
 export class Builder {
@@ -56,7 +75,7 @@ export class Builder {
   ended = false;
   #code = new Int32Array(WORDS * 256);
   #length = 0;
-  #insns: number[] = [];
+  #insns = new Uint8Array(256);
   #pcs: number[] = [];
   #pc = 0;
   #insnStart = 0;
@@ -69,6 +88,10 @@ export class Builder {
   #known = new Map<number, Value>();
   #pending: { slot: number; value: Value }[] = [];
   #links: { at: number; field: number; pc: number }[] = [];
+  /** Marks of {@linkcode Builder.#dropDead}, by slot. */
+  readonly #dead = new Int32Array(SLOT_COUNT);
+  readonly #live = new Int32Array(SLOT_COUNT);
+  #stamp = 0;
 
   constructor(passes: PassOptions = ALL_PASSES) {
     this.passes = passes;
@@ -77,7 +100,6 @@ export class Builder {
   /** Starts a block at guest address `pc`. */
   start(pc: number): void {
     this.#length = 0;
-    this.#insns.length = 0;
     this.#pcs = [];
     this.#constLo.length = 0;
     this.#constHi.length = 0;
@@ -126,16 +148,18 @@ export class Builder {
 
   /** The value of a register. */
   read(slot: number): Value {
-    return this.#known.get(slot) ?? slot;
+    return this.#known.size === 0 ? slot : this.#known.get(slot) ?? slot;
   }
 
   /** Writes a register when the instruction ends. */
   write(slot: number, value: Value): void {
     if (slot === Slot.ZERO) return;
-    for (const write of this.#pending) {
-      if (write.slot === slot) {
-        write.value = value;
-        return;
+    if (this.#pending.length > 0) {
+      for (const write of this.#pending) {
+        if (write.slot === slot) {
+          write.value = value;
+          return;
+        }
       }
     }
     this.#pending.push({ slot, value });
@@ -181,8 +205,12 @@ export class Builder {
       const bigger = new Int32Array(this.#code.length * 2);
       bigger.set(this.#code);
       this.#code = bigger;
+      const insns = new Uint8Array(bigger.length / WORDS);
+      insns.set(this.#insns);
+      this.#insns = insns;
     }
     const code = this.#code;
+    this.#insns[at / WORDS] = this.#pcs.length - 1;
     code[at++] = op;
     code[at++] = d;
     code[at++] = a;
@@ -190,13 +218,12 @@ export class Builder {
     code[at++] = c;
     code[at++] = j;
     this.#length = at;
-    this.#insns.push(this.#pcs.length - 1);
     return d;
   }
 
   // ---- pure ops ----
 
-  #binary(reg: number, imm: number, a: Value, b: Value, eval64: (a: bigint, b: bigint) => bigint) {
+  #binary(reg: number, imm: number, a: Value, b: Value, eval64: Eval): Value {
     if (this.passes.fold && this.#isConst(a) && this.#isConst(b)) {
       return this.#fromBig(eval64(this.#big(a), this.#big(b)));
     }
@@ -221,29 +248,29 @@ export class Builder {
   add(a: Value, b: Value): Value {
     if (b === Slot.ZERO) return a;
     if (a === Slot.ZERO) return b;
-    if (a < 0) return this.#binary(Op.add64, Op.add64i, b, a, (x, y) => x + y);
-    return this.#binary(Op.add64, Op.add64i, a, b, (x, y) => x + y);
+    if (a < 0) return this.#binary(Op.add64, Op.add64i, b, a, evalAdd);
+    return this.#binary(Op.add64, Op.add64i, a, b, evalAdd);
   }
   /** a - b. */
   sub(a: Value, b: Value): Value {
-    return b === Slot.ZERO ? a : this.#binary(Op.sub64, -1, a, b, (x, y) => x - y);
+    return b === Slot.ZERO ? a : this.#binary(Op.sub64, -1, a, b, evalSub);
   }
   /** a & b. */
   and(a: Value, b: Value): Value {
     if (a === Slot.ZERO || b === Slot.ZERO) return Slot.ZERO;
-    return this.#binary(Op.and64, Op.and64i, a, b, (x, y) => x & y);
+    return this.#binary(Op.and64, Op.and64i, a, b, evalAnd);
   }
   /** a | b. */
   or(a: Value, b: Value): Value {
     if (b === Slot.ZERO) return a;
     if (a === Slot.ZERO) return b;
-    return this.#binary(Op.or64, Op.or64i, a, b, (x, y) => x | y);
+    return this.#binary(Op.or64, Op.or64i, a, b, evalOr);
   }
   /** a ^ b. */
   xor(a: Value, b: Value): Value {
     if (b === Slot.ZERO) return a;
     if (a === Slot.ZERO) return b;
-    return this.#binary(Op.xor64, Op.xor64i, a, b, (x, y) => x ^ y);
+    return this.#binary(Op.xor64, Op.xor64i, a, b, evalXor);
   }
   /** ~a. */
   not(a: Value): Value {
@@ -267,12 +294,11 @@ export class Builder {
   }
   /** a + b in 32 bits, sign-extended, as are all results of 32-bit ops. */
   add32(a: Value, b: Value): Value {
-    const eval32 = (x: bigint, y: bigint) => BigInt.asIntN(32, x + y);
-    return this.#binary(Op.add32, Op.add32i, a, b, eval32);
+    return this.#binary(Op.add32, Op.add32i, a, b, evalAdd32);
   }
   /** a - b in 32 bits. */
   sub32(a: Value, b: Value): Value {
-    return this.#binary(Op.sub32, -1, a, b, (x, y) => BigInt.asIntN(32, x - y));
+    return this.#binary(Op.sub32, -1, a, b, evalSub32);
   }
   /** a << (b mod 32) in 32 bits. */
   shl32(a: Value, b: Value): Value {
@@ -300,12 +326,11 @@ export class Builder {
   }
   /** 1 if a < b signed, else 0. */
   slt(a: Value, b: Value): Value {
-    return this.#binary(Op.slt64, Op.slt64i, a, b, (x, y) => x < y ? 1n : 0n);
+    return this.#binary(Op.slt64, Op.slt64i, a, b, evalSlt);
   }
   /** 1 if a < b unsigned, else 0. */
   sltu(a: Value, b: Value): Value {
-    const less = (x: bigint, y: bigint) => BigInt.asUintN(64, x) < BigInt.asUintN(64, y) ? 1n : 0n;
-    return this.#binary(Op.sltu64, Op.sltu64i, a, b, less);
+    return this.#binary(Op.sltu64, Op.sltu64i, a, b, evalSltu);
   }
 
   /** Any op with fields `d a b`, by number. */
@@ -385,48 +410,68 @@ export class Builder {
   }
 
   /** Makes pending writes happen; returns `keep` as it must now be named. */
-  #commit(keep: Value[] = []): Value[] {
+  #commit(keep: Value[] = NOTHING): Value[] {
     const pending = this.#pending;
     if (pending.length === 0) return keep;
     // What is still to be read from a register that is about to be overwritten moves to a temporary first.
-    const target = (value: Value) => value > 0 && pending.some((w) => w.slot === value);
-    const save = (value: Value) => this.#emit(Op.mov, this.#newTemp(), value, 0, 0, 0);
-    keep = keep.map((value) => target(value) ? save(value) : value);
-    for (const write of pending) {
-      if (target(write.value) && write.value !== write.slot) write.value = save(write.value);
+    for (let i = 0; i < keep.length; i++) {
+      if (this.#isPending(keep[i])) keep[i] = this.#copy(keep[i]);
     }
-    for (const { slot, value } of pending) {
+    if (pending.length > 1) {
+      for (const write of pending) {
+        const { slot, value } = write;
+        if (value !== slot && this.#isPending(value)) write.value = this.#copy(value);
+      }
+    }
+    for (let i = 0; i < pending.length; i++) {
+      const { slot, value } = pending[i];
       if (value === slot) continue;
-      if (value < 0 || (value === Slot.ZERO && this.passes.fold)) {
+      const known = this.passes.fold && this.#isConst(value);
+      if (known || value < 0) {
         this.#emit(Op.const, slot, 0, 0, this.#lo(value), this.#hi(value));
       } else if (!this.#retarget(slot, value, keep)) {
         this.#emit(Op.mov, slot, value, 0, 0, 0);
       }
-      this.#known.delete(slot);
-      if (this.passes.fold && this.#isConst(value)) {
+      if (known) {
         this.#known.set(slot, value);
         if (value < 0) this.#home[-value - 1] = slot;
+      } else if (this.#known.size > 0) {
+        this.#known.delete(slot);
       }
     }
     pending.length = 0;
     return keep;
   }
 
+  /** Whether a value is a register that a pending write will change. */
+  #isPending(value: Value): boolean {
+    if (value <= 0) return false;
+    for (const { slot } of this.#pending) if (slot === value) return true;
+    return false;
+  }
+
+  #copy(value: Value): Value {
+    return this.#emit(Op.mov, this.#newTemp(), value, 0, 0, 0);
+  }
+
   /** Lets the record that made temporary `value` write `slot` itself, if nothing can tell the difference. */
   #retarget(slot: number, value: Value, keep: Value[]): boolean {
     if (!this.passes.retarget || value < Slot.TEMP || keep.includes(value)) return false;
-    if (this.#pending.some((w) => w.slot !== slot && w.value === value)) return false;
+    for (const write of this.#pending) {
+      if (write.slot !== slot && write.value === value) return false;
+    }
     const code = this.#code;
     for (let at = this.#length - WORDS; at >= this.#insnStart; at -= WORDS) {
-      const op = code[at], fields = fieldsOf[op];
-      if (fields.writes && code[at + 1] === value) {
+      const op = code[at];
+      const d = WRITES[op] !== 0 ? code[at + 1] : -1;
+      if (d === value) {
         code[at + 1] = slot;
         return true;
       }
       // Later records must neither fault nor touch the register or the temporary.
-      if (exits[op] || OPS[op].effect === Effect.STATE) return false;
-      if (fields.writes && code[at + 1] === slot) return false;
-      for (const field of fields.reads) {
+      if (EXITS[op] !== 0 || EFFECT[op] === Effect.STATE || d === slot) return false;
+      for (let field = 2, reads = READS[op]; reads !== 0; field++, reads >>= 1) {
+        if ((reads & 1) === 0) continue;
         if (code[at + field] === slot || code[at + field] === value) return false;
       }
     }
@@ -490,49 +535,55 @@ export class Builder {
       bytes,
       count: this.count,
       code: this.#code.slice(0, this.#length),
-      insns: Uint8Array.from(this.#insns),
+      insns: this.#insns.slice(0, this.#length / WORDS),
       pcs: this.#pcs,
     };
   }
 
   /** Drops pure records whose destination is overwritten before anything can read it. */
   #dropDead(): void {
-    const code = this.#code;
-    const dead = new Set<number>();
-    const liveTemps = new Set<number>();
-    const isTemp = (slot: number) => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
-    const isDead = (slot: number) => isTemp(slot) ? !liveTemps.has(slot) : dead.has(slot);
-    const drop = new Set<number>();
+    const code = this.#code, dead = this.#dead, live = this.#live;
+    // Stamps of this walk: a register is dead where `dead` has the current one, a temporary live where `live` has.
+    const walk = ++this.#stamp;
+    let clear = walk;
+    let dropped = false;
     for (let at = this.#length - WORDS; at >= 0; at -= WORDS) {
-      const op = code[at], info = OPS[op], fields = fieldsOf[op];
-      const d = code[at + 1];
-      if (op === Op.nop || (fields.writes && info.effect === Effect.PURE && isDead(d))) {
-        drop.add(at);
+      const op = code[at], d = code[at + 1];
+      const writes = WRITES[op] !== 0;
+      const temp = d >= Slot.TEMP && d < Slot.FP_FLAGS;
+      const unseen = writes && (temp ? live[d] !== walk : dead[d] === clear);
+      if (op === Op.nop || (unseen && EFFECT[op] === Effect.PURE)) {
+        code[at] = Op.nop;
+        dropped = true;
         continue;
       }
-      if (exits[op] || info.effect === Effect.STATE) dead.clear();
-      if (fields.writes) {
-        if (isTemp(d)) liveTemps.delete(d);
-        else dead.add(d);
+      if (EXITS[op] !== 0 || EFFECT[op] === Effect.STATE) clear = ++this.#stamp;
+      if (writes) {
+        if (temp) live[d] = 0;
+        // An op that may fault leaves `d` as it was: then what came before can be seen.
+        else if (EXITS[op] === 0) dead[d] = clear;
       }
-      for (const field of fields.reads) {
-        dead.delete(code[at + field]);
-        liveTemps.add(code[at + field]);
+      for (let field = 2, reads = READS[op]; reads !== 0; field++, reads >>= 1) {
+        if ((reads & 1) === 0) continue;
+        dead[code[at + field]] = 0;
+        live[code[at + field]] = walk;
       }
     }
-    if (drop.size === 0) return;
+    if (dropped) this.#dropNops();
+  }
+
+  #dropNops(): void {
+    const code = this.#code, insns = this.#insns;
     let to = 0;
-    const insns: number[] = [];
-    const moved = new Map<number, number>();
     for (let at = 0; at < this.#length; at += WORDS) {
-      if (drop.has(at)) continue;
-      moved.set(at, to);
-      code.copyWithin(to, at, at + WORDS);
-      insns.push(this.#insns[at / WORDS]);
+      if (code[at] === Op.nop) continue;
+      if (to !== at) {
+        for (const link of this.#links) if (link.at === at) link.at = to;
+        code.copyWithin(to, at, at + WORDS);
+        insns[to / WORDS] = insns[at / WORDS];
+      }
       to += WORDS;
     }
     this.#length = to;
-    this.#insns = insns;
-    for (const link of this.#links) if (link.at >= 0) link.at = moved.get(link.at)!;
   }
 }

@@ -312,6 +312,9 @@ export const Trap = {
   MISALIGNED_FETCH: 9,
 } as const;
 
+/** Number of slots. */
+export const SLOT_COUNT = 8192;
+
 /** Slots with a meaning for every ISA and executor; ISAs number theirs from 1 up. */
 export const Slot = {
   /** Always 0; writes to it are not emitted. */

@@ -51,6 +51,7 @@ export function printRecord(
   const pc = hex(immediate(c, j));
   if (op === Op.trap) return `trap ${nameIn(Trap, a)} at ${pc}, length ${b}`;
   if (op === Op.link) return `link ${pc}${a < 0 ? "" : `, patches @${a}`}`;
+  if (op === Op.goto) return `goto @${b}, at ${pc}`;
   const ends = info.effect === Effect.END;
   const words = info.fields.split(" ").filter((field) => field !== "" && field !== "d");
   const operands = words.map((field) => {

@@ -35,120 +35,164 @@ export interface Row {
 interface Slice {
   from: number;
   width: number;
+  /** `width` ones. */
+  mask: number;
   to: number;
 }
 
 interface Extractor {
   name: string;
   slices: Slice[];
-  signBit: number;
+  /** Left and then arithmetic right shift that extends the sign; 0 for unsigned fields. */
+  signShift: number;
   bias: number;
 }
 
 /** A row with its compiled pattern. */
-export interface Compiled<R extends Row> {
+export class Compiled<R extends Row> {
   readonly row: R;
+  /** Width in bits. */
+  readonly width: number;
   /** Bits that the pattern fixes. */
   readonly mask: number;
   /** Their values. */
   readonly match: number;
-  /** Width in bits. */
-  readonly width: number;
-  readonly extractors: readonly Extractor[];
-}
+  readonly #fields: Readonly<Record<string, FieldInfo>>;
+  #extractors: readonly Extractor[] | undefined;
 
-/**
- * Compiles a row's pattern.
- *
- * @throws {SyntaxError} If a token is unknown or the widths don't add up to `width`.
- */
-export function compile<R extends Row>(
-  row: R,
-  width: number,
-  fields: Readonly<Record<string, FieldInfo>>,
-): Compiled<R> {
-  let at = width, mask = 0, match = 0;
-  const slices = new Map<string, Slice[]>();
-  const fail = (why: string): never => {
-    throw new SyntaxError(`Cannot compile pattern "${row.pattern}" of ${row.name}: ${why}`);
-  };
-  for (const token of row.pattern.trim().split(/\s+/)) {
-    if (/^[01.]+$/.test(token)) {
-      for (const bit of token) {
-        at--;
-        if (bit === ".") continue;
-        mask |= 1 << at;
-        if (bit === "1") match |= 1 << at;
+  /** @throws {SyntaxError} If a token is unknown or the widths don't add up to `width`. */
+  constructor(row: R, width: number, fields: Readonly<Record<string, FieldInfo>>) {
+    this.row = row;
+    this.width = width;
+    this.#fields = fields;
+    let at = width, mask = 0, match = 0;
+    for (const token of row.pattern.split(" ")) {
+      const first = token[0];
+      if (first !== "0" && first !== "1" && first !== ".") {
+        at -= this.#slice(token).width;
+        continue;
       }
-      continue;
+      for (let i = 0; i < token.length; i++) {
+        at--;
+        if (token[i] === ".") continue;
+        mask |= 1 << at;
+        if (token[i] === "1") match |= 1 << at;
+        else if (token[i] !== "0") this.#fail(`token ${token}`);
+      }
     }
-    const m = /^([a-z][a-z0-9_]*'?)(?:\[(\d+)(?::(\d+))?\])?$/.exec(token) ??
-      fail(`token ${token}`);
-    const info = fields[m[1]] ?? fail(`field ${m[1]}`);
-    const hi = m[2] === undefined ? info.width - 1 : Number(m[2]);
-    const lo = m[2] === undefined ? 0 : Number(m[3] ?? m[2]);
-    at -= hi - lo + 1;
-    const list = slices.get(m[1]) ?? [];
-    list.push({ from: at, width: hi - lo + 1, to: lo });
-    slices.set(m[1], list);
+    if (at !== 0) this.#fail(`${width - at} bits instead of ${width}`);
+    this.mask = mask;
+    this.match = match;
   }
-  if (at !== 0) fail(`${width - at} bits instead of ${width}`);
-  const extractors = [...slices].map(([name, list]): Extractor => {
-    const info = fields[name];
-    const top = Math.max(...list.map((s) => s.to + s.width - 1));
-    return {
-      name: info.as ?? name,
-      slices: list,
-      signBit: info.signed ? top : 32,
-      bias: info.bias ?? 0,
-    };
-  });
-  return { row, mask, match, width, extractors };
+
+  #fail(why: string): never {
+    const { pattern, name } = this.row;
+    throw new SyntaxError(`Cannot compile pattern "${pattern}" of ${name}: ${why}`);
+  }
+
+  /** A field or a slice of one: its name, width and lowest bit in the field. */
+  #slice(token: string): { name: string; width: number; to: number } {
+    const bracket = token.indexOf("[");
+    const name = bracket < 0 ? token : token.slice(0, bracket);
+    const info = this.#fields[name] ?? this.#fail(`field ${name}`);
+    if (bracket < 0) return { name, width: info.width, to: 0 };
+    const colon = token.indexOf(":");
+    const high = Number(token.slice(bracket + 1, colon < 0 ? -1 : colon));
+    const to = colon < 0 ? high : Number(token.slice(colon + 1, -1));
+    if (!(high >= to && high < 32 && token.endsWith("]"))) this.#fail(`token ${token}`);
+    return { name, width: high - to + 1, to };
+  }
+
+  /** How to find the fields; compiled when the row is first met, as most rows never are. */
+  get extractors(): readonly Extractor[] {
+    return this.#extractors ??= this.#compileExtractors();
+  }
+
+  #compileExtractors(): Extractor[] {
+    let at = this.width;
+    const found = new Map<string, Slice[]>();
+    for (const token of this.row.pattern.split(" ")) {
+      if (/^[01.]/.test(token)) {
+        at -= token.length;
+        continue;
+      }
+      const { name, width, to } = this.#slice(token);
+      at -= width;
+      const slices = found.get(name);
+      if (slices) slices.push({ from: at, width, mask: 2 ** width - 1 | 0, to });
+      else found.set(name, [{ from: at, width, mask: 2 ** width - 1 | 0, to }]);
+    }
+    return [...found].map(([name, slices]): Extractor => {
+      const info = this.#fields[name];
+      const top = Math.max(...slices.map((s) => s.to + s.width - 1));
+      return {
+        name: info.as ?? name,
+        slices,
+        signShift: info.signed ? 31 - top : 0,
+        bias: info.bias ?? 0,
+      };
+    });
+  }
 }
 
 /** Extracts the fields of `bits`. */
 export function extract<R extends Row>(compiled: Compiled<R>, bits: number): Fields {
   const fields: Fields = {};
-  for (const { name, slices, signBit, bias } of compiled.extractors) {
+  const extractors = compiled.extractors;
+  for (let i = 0; i < extractors.length; i++) {
+    const extractor = extractors[i], slices = extractor.slices;
     let value = 0;
-    for (const { from, width, to } of slices) {
-      value |= ((bits >>> from) & (width === 32 ? -1 : (1 << width) - 1)) << to;
+    for (let k = 0; k < slices.length; k++) {
+      const slice = slices[k];
+      value |= (bits >>> slice.from & slice.mask) << slice.to;
     }
-    if (signBit < 32) value = (value << (31 - signBit)) >> (31 - signBit);
-    fields[name] = value + bias;
+    const shift = extractor.signShift;
+    fields[extractor.name] = (value << shift >> shift) + extractor.bias;
   }
   return fields;
+}
+
+/** A range of bits of an instruction word. */
+export class BitRange {
+  readonly mask: number;
+
+  constructor(readonly from: number, readonly width: number) {
+    this.mask = (1 << width) - 1;
+  }
 }
 
 /** Finds rows by instruction word: buckets by a few bits, then first match in table order. */
 export class Decoder<R extends Row> {
   /** All rows, in table order. */
   readonly rows: readonly Compiled<R>[];
-  #buckets: Compiled<R>[][];
-  #keyBits: readonly number[];
+  /** Rows that may match, by key; filled when first asked for. */
+  readonly #buckets: (Compiled<R>[] | undefined)[] = [];
+  readonly #low: BitRange;
+  readonly #high: BitRange;
 
-  /** @param keyBits Bit numbers that choose the bucket, at most 10. */
-  constructor(rows: readonly Compiled<R>[], keyBits: readonly number[]) {
+  /** @param low, high Two ranges of bits that choose the bucket. */
+  constructor(rows: readonly Compiled<R>[], low: BitRange, high: BitRange) {
     this.rows = rows;
-    this.#keyBits = keyBits;
-    this.#buckets = Array.from({ length: 1 << keyBits.length }, () => []);
-    for (const row of rows) {
-      const mask = this.#key(row.mask), match = this.#key(row.match);
-      for (let key = 0; key < this.#buckets.length; key++) {
-        if ((key & mask) === match) this.#buckets[key].push(row);
-      }
-    }
+    this.#low = low;
+    this.#high = high;
+  }
+
+  #bucket(key: number): Compiled<R>[] {
+    return this.#buckets[key] ??= this.rows.filter(({ mask, match }) =>
+      (key & this.#key(mask)) === this.#key(match)
+    );
   }
 
   #key(bits: number): number {
-    let key = 0;
-    for (let i = 0; i < this.#keyBits.length; i++) key |= (bits >>> this.#keyBits[i] & 1) << i;
-    return key;
+    const low = this.#low, high = this.#high;
+    return bits >>> low.from & low.mask | (bits >>> high.from & high.mask) << low.width;
   }
 
   /** The first row that `bits` matches, with its fields; undefined for an undefined encoding. */
   decode(bits: number): { row: R; fields: Fields } | undefined {
-    for (const compiled of this.#buckets[this.#key(bits)]) {
+    const rows = this.#bucket(this.#key(bits));
+    for (let i = 0; i < rows.length; i++) {
+      const compiled = rows[i];
       if ((bits & compiled.mask) !== compiled.match) continue;
       const fields = extract(compiled, bits);
       const row = compiled.row;

@@ -5,7 +5,7 @@
  */
 import type { Builder } from "../ir/builder.ts";
 import { Trap } from "../ir/ops.ts";
-import { compile, Decoder, type Fields } from "../isa/decoder.ts";
+import { BitRange, Compiled, Decoder, type Fields } from "../isa/decoder.ts";
 import type { Disassembly, Fetch, Isa, RegisterInfo } from "../isa/isa.ts";
 import { assemblyText } from "./disassembler.ts";
 import { FIELDS, Lifter, type RvRow } from "./lifter.ts";
@@ -42,9 +42,10 @@ export class Riscv implements Isa {
     this.registers = registers(xlen);
     const here = (row: RvRow) => row.xlen === undefined || row.xlen === xlen;
     const table = (list: readonly RvRow[], width: number) =>
-      list.filter(here).map((row) => compile(row, width, FIELDS));
-    this.decoder = new Decoder(table(ROWS, 32), [2, 3, 4, 5, 6, 12, 13, 14]);
-    this.compressed = new Decoder(table(expandCompressed(ROWS, xlen), 16), [0, 1, 13, 14, 15]);
+      list.filter(here).map((row) => new Compiled(row, width, FIELDS));
+    this.decoder = new Decoder(table(ROWS, 32), new BitRange(2, 5), new BitRange(12, 3));
+    const compressed = table(expandCompressed(ROWS, xlen), 16);
+    this.compressed = new Decoder(compressed, new BitRange(0, 2), new BitRange(13, 3));
     this.#lifter = new Lifter(xlen);
   }
 
@@ -67,12 +68,14 @@ export class Riscv implements Isa {
     const lifter = this.#lifter;
     lifter.b = builder;
     lifter.pc = pc;
-    const word = this.#word(pc, fetch);
-    if (word === undefined) {
+    const low = fetch(pc);
+    const length = (low & 3) === 3 ? 4 : 2;
+    const high = length === 4 ? fetch(pc + 2) : 0;
+    if (low < 0 || high < 0) {
       builder.trap(Trap.FETCH_FAULT, 0);
       return 0;
     }
-    const [bits, length] = word;
+    const bits = low | high << 16;
     lifter.length = length;
     const found = this.decode(bits, length);
     if (found === undefined) lifter.illegal();

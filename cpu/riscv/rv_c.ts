@@ -167,13 +167,15 @@ export function expandCompressed(base: readonly RvRow[], xlen: 32 | 64): RvRow[]
     if (target === undefined) {
       throw new Error(`Cannot expand ${row.name}: no instruction "${row.expansion}"`);
     }
-    const operands = Object.entries(row.operands);
+    const names = Object.keys(row.operands), values = Object.values(row.operands);
     return {
       ...row,
       lift: (c, f) => {
-        const full: Fields = { ...f };
-        for (const [name, from] of operands) full[name] = typeof from === "string" ? f[from] : from;
-        target.lift(c, full);
+        for (let i = 0; i < names.length; i++) {
+          const from = values[i];
+          f[names[i]] = typeof from === "string" ? f[from] : from;
+        }
+        target.lift(c, f);
       },
     };
   });

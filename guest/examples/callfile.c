@@ -1,6 +1,6 @@
 /*
  * callfile [FILE [LINE]]: what a shell does, in C: writes a line "COMMAND ARG..." to /dev/trapdoor/call and reads
- * the line "STATUS RESULT" back. With --backdoor guest/examples/hello.ts, "1 5" yields "0 6".
+ * the line "STATUS RESULT" back. With --backdoor guest/examples/hello.ts, "1 5" yields "ok 6".
  * Exit status: 0, or 1 if there is no such file.
  */
 #include <fcntl.h>

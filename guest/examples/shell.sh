@@ -3,7 +3,7 @@
 # --backdoor guest/examples/hello.ts; --backdoor-path moves the file.
 #
 # Write a line "COMMAND ARG...": numbers, decimal or 0x..., or the name of a command if the module names them.
-# Then read a line "STATUS RESULT": status 0 is OK, 1 an unknown command, 2 a callback that threw.
+# Then read a line: "ok RESULT", "unknown" (no such command), "threw" (the callback) or "invalid: REASON".
 call=${1:-/dev/trapdoor/call}
 
 if ! [ -e "$call" ]; then

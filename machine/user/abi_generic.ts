@@ -50,7 +50,6 @@ const COMMON: readonly SyscallRow[] = [
   [68, "pwrite64", "fd buffer size off", "size"],
   [69, "preadv", "fd ptr size wide_off", "size"],
   [70, "pwritev", "fd vector size wide_off", "size"],
-  [71, "sendfile", "fd fd ptr size", "size"],
   [78, "readlinkat", "dirfd path buffer_out int"],
   [81, "sync", ""],
   [82, "fsync", "fd"],
@@ -150,12 +149,12 @@ const COMMON: readonly SyscallRow[] = [
 export const GENERIC_SYSCALLS_64: readonly SyscallRow[] = [
   ...COMMON,
   [25, "fcntl", "fd fcntl long"],
-  [38, "renameat", "dirfd path dirfd path"],
   [43, "statfs", "path ptr"],
   [44, "fstatfs", "fd ptr"],
   [45, "truncate", "path off"],
   [46, "ftruncate", "fd off"],
   [62, "lseek", "fd off whence"],
+  [71, "sendfile", "fd fd ptr size", "size"],
   [72, "pselect6", "int ptr ptr ptr timespec ptr"],
   [73, "ppoll", "ptr uint timespec sigset size"],
   [79, "newfstatat", "dirfd path stat_out at_flags"],
@@ -177,6 +176,9 @@ export const GENERIC_SYSCALLS_64: readonly SyscallRow[] = [
   [260, "wait4", "int ptr int ptr"],
 ];
 
+/** A call that architectures older than renameat2 have too, aarch64 among them. */
+export const GENERIC_RENAMEAT: SyscallRow = [38, "renameat", "dirfd path dirfd path"];
+
 /** The table of 32-bit architectures with 64-bit times: riscv32. */
 export const GENERIC_SYSCALLS_32: readonly SyscallRow[] = [
   ...COMMON,
@@ -186,6 +188,7 @@ export const GENERIC_SYSCALLS_32: readonly SyscallRow[] = [
   [45, "truncate64", "path off", "int", "truncate"],
   [46, "ftruncate64", "fd off", "int", "ftruncate"],
   [62, "llseek", "fd uint uint ptr whence"],
+  [71, "sendfile64", "fd fd ptr size", "size", "sendfile"],
   [222, "mmap2", "ptr size prot map_flags fd size", "ptr"],
   [223, "fadvise64_64", "fd off off int", "int", "fadvise64"],
   [403, "clock_gettime64", "clock timespec_out", "int", "clock_gettime"],

@@ -65,7 +65,7 @@ function callFile(channel: BackdoorChannel, cpu: BackdoorCpu): VirtualFile {
   };
 }
 
-/** Adds the channel's files under the base path. */
+/** Adds the channel's files under the base path, and keeps the guest from using the areas' place for anything else. */
 export function addBackdoorFiles(
   linux: Linux,
   channel: BackdoorChannel,
@@ -74,6 +74,7 @@ export function addBackdoorFiles(
 ): void {
   for (const area of ["config", "data", "control"] as const) {
     linux.addFile(`${base}/${area}`, areaFile(channel, area));
+    linux.kernel.map.reserve(channel.areas.addresses[area], channel.areas.size(area));
   }
   linux.addFile(`${base}/call`, callFile(channel, cpu));
 }

@@ -99,6 +99,8 @@ export class Kernel implements Waiter {
   /** Resource limits by RLIMIT_* number: soft and hard; undefined is unlimited. */
   readonly limits = new Map<number, { soft: bigint; hard: bigint }>();
   #idle = 0;
+  /** When the wait began that is under way. */
+  #waitStart: number | undefined;
   #timersArmed = false;
   #interrupt: (() => void) | undefined;
   #noted = new Set<string>();
@@ -144,7 +146,7 @@ export class Kernel implements Waiter {
 
   /** Milliseconds since the start that the guest did not wait. */
   cpuTime(): number {
-    return this.host.clock.monotonic() - this.startTime - this.#idle;
+    return (this.#waitStart ?? this.host.clock.monotonic()) - this.startTime - this.#idle;
   }
 
   /** Now on the clock of an interval timer, milliseconds. */
@@ -199,7 +201,7 @@ export class Kernel implements Waiter {
 
   async #wait(deadline: number, wake: Promise<unknown> | undefined): Promise<Wake> {
     const { clock } = this.host;
-    const start = clock.monotonic();
+    const start = this.#waitStart = clock.monotonic();
     let woken = false;
     const wakes = wake?.then(() => woken = true);
     try {
@@ -221,6 +223,7 @@ export class Kernel implements Waiter {
       }
     } finally {
       this.#interrupt = undefined;
+      this.#waitStart = undefined;
       this.#idle += clock.monotonic() - start;
     }
   }

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { type AddressSpace, Prot } from "../../mmu/address_space.ts";
+import { type AddressSpace, type Mapping, Prot } from "../../mmu/address_space.ts";
 import { PAGE_SIZE } from "../../mmu/arena.ts";
 import { E } from "./errno.ts";
 import { type OpenFile, RegularFile, release, ServedFile } from "./files.ts";
@@ -63,6 +63,8 @@ export class MemoryMap {
   #full: number;
   #files: FileMapping[] = [];
   #served: ServedMapping[] = [];
+  /** Mapped ranges that stay the host's, in address order. */
+  readonly #reserved: { readonly start: number; readonly end: number }[] = [];
   /** Whether reads and writes of files must be kept in step with shared mappings. */
   hasShared = false;
 
@@ -71,6 +73,19 @@ export class MemoryMap {
     this.#program = program;
     this.#brk = program.brkStart;
     this.#full = program.mmapEnd;
+  }
+
+  /**
+   * Keeps a mapped range, page-aligned, the host's: the guest can't map anything over it, and when it unmaps the range,
+   * only its rights go. So what the host knows to be there never becomes somebody's heap.
+   */
+  reserve(start: number, length: number): void {
+    this.#reserved.push({ start, end: start + length });
+    this.#reserved.sort((a, b) => a.start - b.start);
+  }
+
+  #isReserved(address: number, length: number): boolean {
+    return this.#reserved.some(({ start, end }) => start < address + length && end > address);
   }
 
   /** The program break. */
@@ -137,6 +152,7 @@ export class MemoryMap {
     }
     if (file instanceof ServedFile) return this.#mapServed(file, hint, length, prot, flags, offset);
     if (file && !(file instanceof RegularFile && file.seekable)) return -E.ENODEV;
+    if (fixed && this.#isReserved(hint, length)) return -E.ENOMEM;
     const address = fixed ? hint : this.allocate(length, hint);
     if (address === undefined) return -E.ENOMEM;
     if (fixed) this.#forget(address, length);
@@ -196,7 +212,15 @@ export class MemoryMap {
     if (address % PAGE_SIZE !== 0 || length === 0) return -E.EINVAL;
     if (!this.memory.inBounds(address, length)) return -E.EINVAL;
     this.#forget(address, length);
-    this.memory.unmap(address, length);
+    let at = address;
+    for (const range of this.#reserved) {
+      const from = Math.max(range.start, at), to = Math.min(range.end, address + length);
+      if (from >= to) continue;
+      if (from > at) this.memory.unmap(at, from - at);
+      this.memory.protect(from, to - from, Prot.NONE);
+      at = to;
+    }
+    if (at < address + length) this.memory.unmap(at, address + length - at);
     this.#full = Math.max(this.#full, Math.min(address + length, this.#program.mmapEnd));
     return 0;
   }
@@ -328,6 +352,7 @@ export class MemoryMap {
     if (newLength > memory.size) return -E.ENOMEM;
     const end = address + oldLength;
     if (this.#served.some((m) => m.start < end && m.end > address)) return -E.EINVAL;
+    if (this.#isReserved(address, oldLength)) return -E.EINVAL;
     const prot = this.#protAt(address);
     for (let page = address; page < end; page += PAGE_SIZE) {
       // Linux wants one mapping; here a range of equal rights stands for one.
@@ -337,6 +362,7 @@ export class MemoryMap {
       const error = this.#checkFixed(to, newLength);
       if (error) return error;
       if (to < end && to + newLength > address) return -E.EINVAL;
+      if (this.#isReserved(to, newLength)) return -E.ENOMEM;
       this.munmap(to, newLength);
       return this.#move(address, oldLength, to, newLength, prot);
     }
@@ -423,11 +449,21 @@ export class MemoryMap {
     return 0;
   }
 
+  /** The mappings, with the heap apart from the program's data before it. */
+  *#areas(): Generator<Mapping> {
+    const { brkStart } = this.#program;
+    for (const { start, end, prot } of this.memory.mappings()) {
+      const cut = start < brkStart && end > brkStart ? brkStart : start;
+      if (cut > start) yield { start, end: cut, prot };
+      yield { start: cut, end, prot };
+    }
+  }
+
   /** Text of /proc/self/maps. */
   maps(exePath: string): string {
     const { brkStart, stackStart, imageStart } = this.#program;
     let text = "";
-    for (const { start, end, prot } of this.memory.mappings()) {
+    for (const { start, end, prot } of this.#areas()) {
       const file = this.#files.find((m) => m.start >= start && m.start < end);
       const served = this.#served.find((m) => m.start >= start && m.start < end);
       const name = start >= imageStart && start < brkStart

@@ -12,7 +12,8 @@ import type { AddressSpace } from "../../mmu/address_space.ts";
 import type { LinuxCpu } from "./abi.ts";
 import { addBackdoorFiles } from "./backdoor_files.ts";
 import { Linux, type LinuxOptions, type Outcome } from "./linux.ts";
-import { Signal, SignalCode } from "./signals.ts";
+import { isDirectory } from "./paths.ts";
+import { Signal, SignalCode, signalName } from "./signals.ts";
 
 /** What a process is made of. */
 export interface ProcessOptions extends Omit<LinuxOptions, "cpu"> {
@@ -40,17 +41,22 @@ export type ProcessEnd =
   | { reason: "limit" | "aborted" }
   | { reason: "deadlock"; message: string };
 
-/** Guest instructions between looks at the clock, at rings and at signals. */
+/** Rings are drained when a multiple of so many guest instructions is reached, whatever the clock says. */
 const SLICE = 1_000_000;
-/** Milliseconds after which other tasks of this JavaScript process get a turn. */
-const TURN = 50;
+/** Guest instructions in one stay while each is traced, which is slow. */
+const TRACED_SLICE = 1000;
+/** Milliseconds after which other tasks of this JavaScript process get a turn (it costs 2). */
+const TURN = 100;
+/** Backdoor calls between looks at the clock, and how many of them a system call counts as. */
+const CALLS = 64, SYSCALL_WEIGHT = 8;
 
-const ABORTED: Outcome = { kind: "exit", status: 0 };
-
-/** What remains of a callback's or embedder's wish to stop. */
-interface StopRequest {
-  status: number;
-}
+/** Signals that stop a process unless it handles them. */
+const STOPPING: readonly number[] = [
+  Signal.SIGSTOP,
+  Signal.SIGTSTP,
+  Signal.SIGTTIN,
+  Signal.SIGTTOU,
+];
 
 /** One guest process. */
 export class UserProcess {
@@ -61,12 +67,26 @@ export class UserProcess {
   readonly #linux: Linux;
   readonly #channel: BackdoorChannel | undefined;
   readonly #backdoor: BackdoorCpu | undefined;
-  #stop: StopRequest | undefined;
+  /** Exit status that a callback or the embedder wants. */
+  #stopStatus: number | undefined;
+  #aborted = false;
   #outcome: Outcome | undefined;
   #finished: Promise<void> | undefined;
+  /** Instruction count at which rings are drained next. */
+  #nextDrain = SLICE;
+  /** Whether the guest sleeps in a call of the backdoor, whose trap is not finished. */
+  #inCall = false;
+  /** Ends the run loop's wait. */
+  #wake: (() => void) | undefined;
+  /** Aborted when nobody wants to wait for event callbacks any longer. */
+  readonly #giveUp = new AbortController();
   /** The store that made the control area's hook ask to leave. */
-  #store = { address: 0, size: 0, lo: 0, hi: 0 };
+  readonly #store = { address: 0, size: 0, lo: 0, hi: 0 };
 
+  /**
+   * @throws {HostError} If a granted directory is not there.
+   * @throws {RangeError} If options contradict each other, guest memory is too small or the guest has no `cwd`.
+   */
   constructor(options: ProcessOptions) {
     const { cpu, memory, channel, program } = options;
     this.cpu = cpu;
@@ -84,6 +104,7 @@ export class UserProcess {
       setRegister: (name, value) => cpu.setRegister(name, value),
     };
     this.#linux = new Linux({ ...options, cpu: linuxCpu });
+    this.#checkCwd(options.cwd);
     cpu.setRegister("pc", program.entry);
     cpu.setRegister(options.abi.signalFrame.stackPointer, program.sp);
     if (channel) {
@@ -95,15 +116,29 @@ export class UserProcess {
           getPc: () => cpu.pc,
           setPc: (address) => cpu.setRegister("pc", address),
           instructions: () => cpu.instructions,
-          stop: (status) => this.stop(status),
+          stop: (status) => this.#requestStop(status),
         },
       });
       cpu.storeHook = (address, size, lo, hi) => {
         if (!channel.areas.inControl(address)) return Hooked.NO;
-        this.#store = { address, size, lo, hi };
+        const store = this.#store;
+        store.address = address;
+        store.size = size;
+        store.lo = lo;
+        store.hi = hi;
         return Hooked.LEAVE;
       };
       addBackdoorFiles(this.#linux, channel, this.#backdoor, options.backdoorPath);
+    }
+  }
+
+  #checkCwd(cwd: string | undefined): void {
+    if (cwd === undefined) return;
+    const place = this.#linux.kernel.names.walk("/", cwd, true);
+    if (typeof place === "number" || !place.stat || !isDirectory(place.stat)) {
+      throw new RangeError(
+        `Cannot start the program in ${cwd}: the guest has no such directory; grant one with --dir`,
+      );
     }
   }
 
@@ -112,87 +147,175 @@ export class UserProcess {
     return this.#channel?.stats;
   }
 
-  /** Asks the guest to end; the first wish counts. */
-  stop(status: number): void {
-    this.#stop ??= { status };
+  #requestStop(status: number): void {
+    this.#stopStatus ??= status;
     this.#linux.cancel({ kind: "exit", status });
+  }
+
+  /** Asks the guest to end, also when it sleeps; the first wish counts. */
+  stop(status: number): void {
+    this.#requestStop(status);
+    this.#wake?.();
+  }
+
+  /** Ends the guest for good, also when it sleeps. */
+  abort(): void {
+    this.#aborted = true;
+    this.#linux.cancel({ kind: "exit", status: 0 });
+    this.#giveUp.abort();
+    this.#wake?.();
+  }
+
+  /**
+   * Sends the guest a signal from outside, as kill(1) would. Handlers can't run while it sleeps in a call of the
+   * backdoor: a signal without a handler kills it at once, and so does any signal that comes a second time.
+   *
+   * @returns false if the guest has ended and there is nothing left that a signal could end.
+   */
+  raise(signal: number): boolean {
+    if (this.#finished) {
+      const waiting = !this.#giveUp.signal.aborted;
+      this.#giveUp.abort();
+      return waiting;
+    }
+    const { signals } = this.#linux.kernel, bit = 1n << BigInt(signal - 1);
+    const again = (signals.pending & bit) !== 0n;
+    this.#linux.raise(signal);
+    const ignored = (signals.pending & bit) === 0n, blocked = (signals.mask & bit) !== 0n;
+    const fatal = signals.action(signal).handler === 0n && !blocked && !STOPPING.includes(signal);
+    const stuck = again && this.#backdoor?.pending !== undefined;
+    if (this.#wake && !ignored && (fatal || stuck)) {
+      const pc = this.cpu.getRegister("pc"), name = signalName(signal);
+      this.#outcome ??= { kind: "signal", signal, name, pc, code: SignalCode.USER };
+      this.#linux.cancel(this.#outcome);
+      this.#wake();
+    }
+    return true;
   }
 
   /** Runs until the guest ends, `maxInstructions` are executed, or the signal is aborted. */
   async run(maxInstructions: number, signal?: AbortSignal): Promise<ProcessEnd> {
-    const { promise: aborted, resolve: abort } = Promise.withResolvers<void>();
-    const onAbort = () => {
-      this.#linux.cancel(ABORTED);
-      abort();
-    };
+    const onAbort = () => this.abort();
+    if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      return await this.#loop(maxInstructions, signal, aborted);
+      return await this.#loop(this.cpu.instructions + maxInstructions);
     } finally {
       signal?.removeEventListener("abort", onAbort);
     }
   }
 
-  async #loop(
-    maxInstructions: number,
-    signal: AbortSignal | undefined,
-    aborted: Promise<void>,
-  ): Promise<ProcessEnd> {
-    const { cpu } = this, channel = this.#channel, backdoor = this.#backdoor;
-    const end = cpu.instructions + maxInstructions;
+  async #loop(end: number): Promise<ProcessEnd> {
+    const { cpu } = this, linux = this.#linux;
     let turn = performance.now() + TURN;
     for (;;) {
-      if (signal?.aborted) return { reason: "aborted" };
-      if (this.#stop) return { reason: "stopped", status: this.#stop.status };
+      if (this.#aborted) return { reason: "aborted" };
+      if (this.#stopStatus !== undefined) return { reason: "stopped", status: this.#stopStatus };
       if (this.#outcome) return this.#end(this.#outcome);
-      const left = end - cpu.instructions;
-      if (left <= 0) return { reason: "limit" };
-      const why = cpu.run(Math.min(left, SLICE));
-      let later: Promise<unknown> | undefined;
+      if (cpu.instructions >= this.#nextDrain) {
+        this.#nextDrain = (Math.floor(cpu.instructions / SLICE) + 1) * SLICE;
+        this.#drain();
+        continue;
+      }
+      if (linux.poll()) {
+        this.#outcome = linux.deliver();
+        continue;
+      }
+      if (cpu.instructions >= end) return { reason: "limit" };
+      let limit = Math.min(end, this.#nextDrain);
+      if (cpu.trace) limit = Math.min(limit, cpu.instructions + TRACED_SLICE);
+      const later = this.#burst(limit);
+      if (later) await this.#sleep(later);
+      else if (performance.now() < turn) continue;
+      else await this.#turn();
+      turn = performance.now() + TURN;
+    }
+  }
+
+  /**
+   * Runs up to an instruction count, or shorter if there is something to do that is not the guest's.
+   *
+   * @returns What the guest sleeps for.
+   */
+  #burst(limit: number): Promise<unknown> | undefined {
+    const { cpu } = this, channel = this.#channel, backdoor = this.#backdoor;
+    for (let credit = CALLS; credit > 0; credit--) {
+      const left = limit - cpu.instructions;
+      if (left <= 0) return undefined;
+      const why = cpu.run(left);
       switch (why) {
-        case Stop.LIMIT: {
-          if (channel && backdoor) channel.drain(backdoor);
-          if (this.#linux.poll()) this.#outcome = this.#linux.deliver();
-          if (performance.now() >= turn) {
-            await new Promise<void>((resolve) => setTimeout(resolve, 0));
-            turn = performance.now() + TURN;
-          }
-          continue;
-        }
+        case Stop.LIMIT:
+          return undefined;
         case Trap.BACKDOOR:
+        case Stop.HOOK: {
+          let answer: number | Promise<number> = 0;
           if (channel && backdoor) {
-            const answer = channel.instruction(backdoor);
-            if (typeof answer !== "number") later = answer;
+            if (why === Trap.BACKDOOR) answer = channel.instruction(backdoor);
+            else {
+              const { address, size, lo, hi } = this.#store;
+              answer = channel.controlStore(backdoor, address, size, lo, hi);
+            }
           }
-          break;
-        case Stop.HOOK:
-          if (channel && backdoor) {
-            const { address, size, lo, hi } = this.#store;
-            const answer = channel.controlStore(backdoor, address, size, lo, hi);
-            if (typeof answer !== "number") later = answer;
+          if (typeof answer !== "number") {
+            this.#inCall = true;
+            return answer;
           }
+          cpu.finishTrap();
+          if (answer !== 0) return undefined;
           break;
+        }
         case Trap.SYSCALL: {
           cpu.finishTrap();
           const outcome = this.#linux.syscall();
           if (outcome instanceof Promise) {
-            later = outcome.then((value) => {
-              this.#outcome = value;
+            return outcome.then((value) => {
+              this.#outcome ??= value;
             });
-          } else this.#outcome = outcome;
+          }
+          if (outcome) {
+            this.#outcome = outcome;
+            return undefined;
+          }
+          credit -= SYSCALL_WEIGHT - 1;
           break;
         }
         default:
           this.#outcome = this.#fault(why);
+          return undefined;
       }
-      if (later) {
-        const start = performance.now();
-        await Promise.race([later, aborted]);
-        this.idleMilliseconds += performance.now() - start;
-        turn = performance.now() + TURN;
-      }
-      if (why === Trap.BACKDOOR || why === Stop.HOOK) cpu.finishTrap();
     }
+    return undefined;
+  }
+
+  #drain(): void {
+    if (this.#channel && this.#backdoor) this.#channel.drain(this.#backdoor);
+  }
+
+  /** Waits for what the guest sleeps for, or until somebody wakes it. */
+  async #sleep(later: Promise<unknown>): Promise<void> {
+    const start = performance.now();
+    // The host gets what waits in rings now, not only when the guest goes on.
+    this.#drain();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    // Not Promise.race: a wake promise as old as the machine would keep something of every wait.
+    later.then(() => resolve(), reject);
+    this.#wake = resolve;
+    if (this.#aborted || this.#outcome) resolve();
+    try {
+      await promise;
+    } finally {
+      this.#wake = undefined;
+      this.idleMilliseconds += performance.now() - start;
+    }
+    if (this.#inCall) this.cpu.finishTrap();
+    this.#inCall = false;
+  }
+
+  /** Lets other tasks of this JavaScript process run: timers, input and output, signals. */
+  async #turn(): Promise<void> {
+    const start = performance.now();
+    await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    this.idleMilliseconds += performance.now() - start;
   }
 
   /** Turns a trap of the CPU into the signal that Linux sends for it. */
@@ -255,7 +378,9 @@ export class UserProcess {
 
   async #finish(): Promise<void> {
     try {
-      if (this.#channel && this.#backdoor) await this.#channel.finish(this.#backdoor);
+      if (this.#channel && this.#backdoor) {
+        await this.#channel.finish(this.#backdoor, this.#giveUp.signal);
+      }
     } finally {
       this.#linux.close();
     }

@@ -2,7 +2,7 @@
  * One-line cases: a program's code and start state, and the digest of the dump that QEMU made of it.
  *
  * A line is `rv64 entry=ADDRESS base=N fcsr=N memory=SEED xN=VALUE... fN=VALUE... code=HEX want=DIGEST # what it is`.
- * Registers that are not given are 0, but for the base register.
+ * Registers that are not given are 0, but for the base register; `(N)` in the code stands for N zero bytes.
  *
  * @module
  */
@@ -34,6 +34,20 @@ export function caseImage(each: Case): Image {
   return makeImage(each.xlen, each.entry, each.code, each.base, each.state);
 }
 
+/** Code as text: `(N)` for long runs of zeros. */
+function formatCode(code: Uint8Array): string {
+  return code.toHex().replace(
+    /(?:00){16,}/g,
+    (zeros, at: number) => at % 2 === 0 ? `(${zeros.length / 2})` : zeros,
+  );
+}
+
+function parseCode(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.fromHex(
+    text.replace(/\((\d+)\)/g, (_, count: string) => "00".repeat(Number(count))),
+  );
+}
+
 /** Writes a case as a line. */
 export function formatCase({ xlen, entry, base, state, code, want, comment }: Case): string {
   const registers = (letter: string, values: bigint[]) =>
@@ -50,7 +64,7 @@ export function formatCase({ xlen, entry, base, state, code, want, comment }: Ca
     `memory=${state.memory}`,
     ...registers("x", state.x),
     ...registers("f", state.f),
-    `code=${code.toHex()}`,
+    `code=${formatCode(code)}`,
     `want=${want}`,
     `# ${comment}`,
   ].join(" ");
@@ -80,7 +94,7 @@ export function parseCase(line: string): Case {
     entry: Number(take("entry")),
     base,
     state,
-    code: Uint8Array.fromHex(take("code")),
+    code: parseCode(take("code")),
     want: take("want"),
     comment,
   };

@@ -22,6 +22,8 @@ export class Catalogue {
   /** Register-to-register integer instructions of 32 bits. */
   readonly plain: Encoding[] = [];
   readonly float: Encoding[] = [];
+  /** Those that executors may do with the host's arithmetic. */
+  readonly arithmetic: Encoding[] = [];
   readonly loads: Encoding[] = [];
   readonly stores: Encoding[] = [];
   readonly csr: Encoding[] = [];
@@ -44,8 +46,10 @@ export class Catalogue {
       else if (/^csr/.test(name)) this.csr.push(row);
       else if (/^(fence|pause)/.test(name)) this.fences.push(row);
       else if (asm.includes("(")) (/^f?l/.test(name) ? this.loads : this.stores).push(row);
-      else if (FLOAT_OPCODES.includes(row.match & 0x7f)) this.float.push(row);
-      else this.plain.push(row);
+      else if (FLOAT_OPCODES.includes(row.match & 0x7f)) {
+        this.float.push(row);
+        if (/^f(add|sub|mul|div)\./.test(name)) this.arithmetic.push(row);
+      } else this.plain.push(row);
     }
     for (const row of this.tables.compressed) {
       if (CONTROL.test(row.row.name)) continue;

@@ -10,7 +10,7 @@
 import { extract, type Fields } from "../../cpu/isa/decoder.ts";
 import { accessSize, type Catalogue, catalogueOf } from "./catalogue.ts";
 import { encode, type Encoding } from "./encode.ts";
-import { BASE, BODY, DATA, DATA_SIZE, POOL, type State } from "./layout.ts";
+import { BASE, BODY, DATA, DATA_SIZE, dataBlock, POOL, type State, X31_OUT } from "./layout.ts";
 import { type Atom, type Item, item, type Label, Part, type Program, sizeOf } from "./program.ts";
 import { integer, poolEntry, Random } from "./random.ts";
 
@@ -41,7 +41,8 @@ export interface GeneratorOptions {
 const range = (low: number, high: number) =>
   Array.from({ length: high - low + 1 }, (_, i) => low + i);
 
-class Generator {
+/** Makes the pieces of one program. */
+export class Generator {
   readonly random: Random;
   readonly catalogue: Catalogue;
   readonly wide: boolean;
@@ -52,6 +53,11 @@ class Generator {
   readonly links: number[];
   readonly reserved: Set<number>;
   readonly functions: Item[] = [];
+  /** Instructions of functions that {@linkcode farPatch} changes, and what turns one form into the other. */
+  readonly sites: { site: Item; change: number }[] = [];
+  /** Offsets from the base register of the pool's doubles and boxed floats. */
+  readonly #doubles: number[] = [];
+  readonly #singles: number[] = [];
   #hotX: number[];
   #hotF: number[];
   #pieces: Piece[] = [];
@@ -182,6 +188,24 @@ class Generator {
     return { size: row.width / 8, bits: 0, fix: { row, fields, label, part } };
   }
 
+  /** Instructions that put a constant into x[rd]. */
+  constant(rd: number, value: bigint): Atom[] {
+    const signed = BigInt.asIntN(this.options.xlen, value);
+    if (signed === BigInt.asIntN(32, signed)) {
+      const number = Number(signed), high = (number + 0x800) & ~0xfff, low = (number - high) | 0;
+      const add = this.wide ? "addiw" : "addi";
+      return high === 0
+        ? [this.atom("addi", { rd, rs1: 0, imm: low })]
+        : [this.atom("lui", { rd, imm: high }), this.atom(add, { rd, rs1: rd, imm: low })];
+    }
+    const low = BigInt.asIntN(12, signed);
+    return [
+      ...this.constant(rd, (signed - low) >> 12n),
+      this.atom("slli", { rd, rs1: rd, shamt: 12 }),
+      this.atom("addi", { rd, rs1: rd, imm: Number(low) }),
+    ];
+  }
+
   /** A random instruction of some rows, that decodes as just that row. */
   any(rows: readonly Encoding[], override: (row: Encoding) => Fields = () => ({})): {
     atom: Atom;
@@ -250,15 +274,34 @@ class Generator {
   }
 
   float(): Item[] {
-    const { random } = this, { atom, row, fields } = this.any(this.catalogue.float);
+    const { random, catalogue } = this;
+    const arithmetic = random.chance(0.4);
+    const { atom, row, fields } = this.any(arithmetic ? catalogue.arithmetic : catalogue.float);
     const operands = ["rs1", "rs2", "rs3"].filter((name) => fields[name] !== undefined);
-    const loads = operands.filter(() => random.chance(0.5)).flatMap((name) => {
+    const loads = operands.filter(() => random.chance(arithmetic ? 0.85 : 0.6)).flatMap((name) => {
       if (!row.row.asm.includes(`{f${name}}`)) return this.loadFromPool(fields[name]);
-      const imm = -8 * random.between(1, 256);
-      const load = random.chance(0.8) ? "fld" : "flw";
+      const fitting = row.row.name.includes(".d") ? this.#doubles : this.#singles;
+      const imm = fitting.length > 0 && random.chance(0.8)
+        ? random.pick(fitting)
+        : -8 * random.between(1, 256);
+      const load = random.chance(0.9) ? "fld" : "flw";
       return [item([this.atom(load, { rd: fields[name], rs1: this.base, imm })])];
     });
-    return [...loads, item([atom]), ...this.results(row, fields)];
+    if (!random.chance(arithmetic ? 0.5 : 0.3)) {
+      return [...loads, item([atom]), ...this.results(row, fields)];
+    }
+    // Its own flags, from none or from inexact: what host arithmetic must see to.
+    const rd = this.destination(1), uimm = random.pick([0, 1, 1, 1, random.below(32)]);
+    return [
+      ...loads,
+      item([
+        this.atom("csrrwi", { csr: 1, rd: 0, uimm }),
+        atom,
+        this.atom("csrrs", { csr: 1, rd, rs1: 0 }),
+        ...this.fold(rd),
+      ]),
+      ...this.results(row, fields),
+    ];
   }
 
   /** An address for an access of `size` bytes: pool and memory for loads, memory for stores. */
@@ -329,17 +372,17 @@ class Generator {
     const setup: Atom[] = [];
     const made = this.any(this.catalogue.csr, ({ row: { name } }) => {
       const csr = random.pick([1, 1, 1, 2, 3]), rd = this.destination();
-      const modes = csr === 2 ? [0, 1, 2, 3, 4] : range(0, 4 * 32 + 31);
+      const mode = random.chance(0.6) ? 0 : random.below(5);
       setup.length = 0;
       if (name.endsWith("i")) {
         // Only values that leave a valid rounding mode.
         if (csr !== 2) return { csr, rd };
-        return { csr, rd, uimm: name === "csrrsi" ? 0 : random.below(5) };
+        return { csr, rd, uimm: name === "csrrsi" ? 0 : mode };
       }
       if (csr === 1 || name === "csrrc") return { csr, rd };
       const rs1 = this.destination(1), upper = random.chance(0.5) ? 0 : 0x300;
       const value = name === "csrrw"
-        ? random.pick(modes) | (csr === 3 ? upper : upper & ~7)
+        ? csr === 3 ? mode << 5 | random.below(32) | upper : mode | upper
         : csr === 3
         ? random.below(32)
         : 0;
@@ -433,7 +476,8 @@ class Generator {
         return [...setup, this.atom(call ? "c.jalr" : "c.jr", { rs1: r })];
       }
       if (random.chance(0.5)) {
-        return [...setup, this.atom("jalr", { rd: this.destination(), rs1: r, imm: 0 })];
+        const rd = random.chance(0.3) ? r : this.destination();
+        return [...setup, this.atom("jalr", { rd, rs1: r, imm: 0 })];
       }
       return [
         this.fixed("auipc", { rd: r }, end, Part.PC_HIGH),
@@ -518,19 +562,20 @@ class Generator {
     }
   }
 
-  /** Code that changes an instruction after it, back and forth each time. */
-  patch(): Item {
-    const { random } = this, r = this.destination(1);
+  /** An instruction that may change into another, by an exclusive or with `change`. */
+  site(): { site: Item; change: number } {
+    const one = this.any(this.catalogue.plain), two = this.any(this.catalogue.plain);
+    return { site: item([one.atom]), change: one.atom.bits ^ two.atom.bits };
+  }
+
+  /** Changes a site, to and fro. */
+  change({ site, change }: { site: Item; change: number }): Atom[] {
+    const r = this.destination(1);
     let t = r, k = r;
     while (t === r) t = this.destination(1);
     while (k === r || k === t) k = this.destination(1);
-    const one = this.any(this.catalogue.plain), two = this.any(this.catalogue.plain);
-    const change = one.atom.bits ^ two.atom.bits, high = (change + 0x800) & ~0xfff;
-    const piece = item([], random.chance(0.5) ? this.plain() : []);
-    // The site is right before the end of the piece.
-    const site = item([one.atom]);
-    piece.body.push(site);
-    piece.before = [
+    const high = (change + 0x800) & ~0xfff;
+    return [
       ...this.addressOf(r, site.start),
       this.atom("lui", { rd: k, imm: high }),
       this.atom("addi", { rd: k, rs1: k, imm: (change - high) << 20 >> 20 }),
@@ -539,7 +584,19 @@ class Generator {
       this.atom("sw", { rs1: r, rs2: t, imm: 0 }),
       this.atom("fence.i"),
     ];
-    return piece;
+  }
+
+  /** Code that changes an instruction after it. */
+  patch(): Item {
+    const site = this.site(), body = this.random.chance(0.5) ? this.plain() : [];
+    return item(this.change(site), [...body, site.site]);
+  }
+
+  /** Code that changes a function, on another page perhaps, and calls it. */
+  farPatch(inFunction: number): Item[] {
+    const callee = inFunction + 1 + this.random.below(2);
+    const patch = item(this.change(this.random.pick(this.sites)));
+    return callee < this.functions.length ? [patch, this.call(callee)] : [patch];
   }
 
   flow(budget: number, depth: number, inFunction: number): Item {
@@ -584,7 +641,9 @@ class Generator {
       case "fence":
         return [item([this.any(this.catalogue.fences).atom])];
       case "patch":
-        return [this.patch()];
+        return this.sites.length > 0 && this.random.chance(0.5)
+          ? this.farPatch(inFunction)
+          : [this.patch()];
       default:
         return [this.flow(budget - 2, depth, inFunction)];
     }
@@ -609,12 +668,21 @@ class Generator {
 
   program(): Program {
     const { random } = this, { xlen, size } = this.options;
-    const state = this.state();
+    const state = this.state(), data = new DataView(dataBlock(state).buffer);
+    for (let at = POOL; at < X31_OUT; at += 8) {
+      const boxed = data.getInt32(at + 4, true) === -1;
+      (boxed ? this.#singles : this.#doubles).push(at - (BASE - DATA));
+    }
     // The functions exist before their bodies, which call one another.
     this.functions.push(item([]), item([]));
     for (const i of [0, 1]) {
       const f = this.functions[i], rs1 = this.links[i];
       f.body = this.block(random.between(4, 30), 0, i);
+      if (this.options.kind === "code") {
+        const made = range(1, random.between(1, 3)).map(() => this.site());
+        for (const { site } of made) f.body.splice(random.below(f.body.length + 1), 0, site);
+        this.sites.push(...made);
+      }
       f.after = [
         random.chance(0.3) ? this.atom("c.jr", { rs1 }) : this.atom("jalr", { rd: 0, rs1, imm: 0 }),
       ];
@@ -627,6 +695,7 @@ class Generator {
       entry: BODY + 2 * random.below(0x800),
       items,
       functions: this.functions,
+      gap: this.options.kind === "code" && random.chance(0.7) ? 4096 : 0,
     };
   }
 }

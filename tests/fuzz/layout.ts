@@ -49,8 +49,10 @@ export interface State {
 export function dataBlock(state: State): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(DATA_SIZE), view = new DataView(bytes.buffer);
   if (state.memory !== 0) {
-    const random = new Random(state.memory);
-    for (let at = POOL; at < DATA_SIZE; at += 8) view.setBigUint64(at, poolEntry(random), true);
+    const random = new Random(state.memory), theme = random.below(4);
+    for (let at = POOL; at < DATA_SIZE; at += 8) {
+      view.setBigUint64(at, poolEntry(random, theme), true);
+    }
   }
   for (let i = 0; i < 32; i++) {
     view.setBigUint64(X_IN + 8 * i, state.x[i], true);

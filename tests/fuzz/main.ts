@@ -27,12 +27,12 @@ if (args.help) {
   Deno.exit(0);
 }
 
-/** A positive number given by an option. */
-function number(
-  name: "count" | "seed" | "size" | "variations" | "failures",
-  value: number,
-): number {
-  const text = args[name];
+/** Value of an option, if it is given. */
+const option = (name: string) => (args as Record<string, unknown>)[name] as string | undefined;
+
+/** A number given by an option. */
+function number(name: string, value: number): number {
+  const text = option(name);
   const result = text === undefined ? value : Number(text);
   if (!(Number.isSafeInteger(result) && result >= 0)) {
     console.error(`Cannot use --${name} ${text}: not a number\n${USAGE}`);
@@ -41,10 +41,10 @@ function number(
   return result;
 }
 
-const xlens = (args.xlen ?? "64,32").split(",").map(Number) as (32 | 64)[];
-const kinds = (args.kinds ?? KINDS.join(",")).split(",") as Kind[];
+const xlens = (option("xlen") ?? "64,32").split(",").map(Number) as (32 | 64)[];
+const kinds = (option("kinds") ?? KINDS.join(",")).split(",") as Kind[];
 if (!xlens.every((x) => x === 32 || x === 64) || !kinds.every((kind) => KINDS.includes(kind))) {
-  console.error(`Cannot use --xlen ${args.xlen} or --kinds ${args.kinds}\n${USAGE}`);
+  console.error(`Cannot use --xlen ${xlens} --kinds ${kinds}\n${USAGE}`);
   Deno.exit(2);
 }
 const seed = number("seed", Date.now());

@@ -8,9 +8,10 @@ import { type Image, makeImage } from "./elf.ts";
 import { encode, type Encoding, fits, tablesOf } from "./encode.ts";
 import { EPILOGUE, type State } from "./layout.ts";
 
-/** A place in the code; layout fills in its address. */
+/** A place in the code; layout fills in its address unless it is fixed. */
 export interface Label {
   pc: number;
+  fixed?: true;
 }
 
 /** How an instruction's `imm` comes from a label. */
@@ -57,6 +58,8 @@ export interface Program {
   items: Item[];
   /** Called functions, after the main program. */
   functions: Item[];
+  /** Zero bytes between the two. */
+  gap: number;
 }
 
 /** A piece of code. */
@@ -109,38 +112,55 @@ function fixed({ row, fields, label, part }: NonNullable<Atom["fix"]>, pc: numbe
   return encode(row, all);
 }
 
-/** Functions that something still calls. */
+/** All pieces of a list, with their pieces. */
+export function flatten(items: readonly Item[]): Item[] {
+  return items.flatMap((each) => [each, ...flatten(each.body)]);
+}
+
+/** Functions that something still refers to. */
 export function reachable(program: Program): Item[] {
   const targets = (items: readonly Item[]) =>
     new Set([...atomsOf(items)].map((atom) => atom.fix?.label));
-  let called = targets(program.items);
+  let known = targets(program.items);
   for (;;) {
-    const used = program.functions.filter((each) => called.has(each.start));
+    const used = program.functions.filter((f) =>
+      flatten([f]).some(({ start, top, end }) =>
+        known.has(start) || known.has(top) || known.has(end)
+      )
+    );
+    // A function's own loops refer to it, but only once something else has made it part of the program.
     const more = targets([...program.items, ...used]);
-    if (more.size === called.size) return used;
-    called = more;
+    if (more.size === known.size) return used;
+    known = more;
   }
 }
 
 /** Machine code of a program, from its entry on. @throws {RangeError} If it refers to a piece it has lost. */
 export function assembleProgram(program: Program): Uint8Array<ArrayBuffer> {
-  const t = tablesOf(program.xlen), epilogue: Label = { pc: EPILOGUE };
+  const t = tablesOf(program.xlen), epilogue: Label = { pc: EPILOGUE, fixed: true };
   const exit: Atom = {
     size: 4,
     bits: 0,
     fix: { row: t.row("jal"), fields: { rd: 0 }, label: epilogue, part: Part.RELATIVE },
   };
-  const all = [...program.items, item([exit]), ...reachable(program)];
-  const placed = new Set([epilogue]), end = place(all, program.entry, placed);
+  const main = [...program.items, item([exit])], functions = reachable(program);
+  const gap = functions.length > 0 ? program.gap : 0;
+  const placed = new Set<Label>(), middle = place(main, program.entry, placed);
+  const end = place(functions, middle + gap, placed);
   const bytes = new Uint8Array(end - program.entry), view = new DataView(bytes.buffer);
-  let at = 0;
-  for (const { size, bits, fix } of atomsOf(all)) {
-    if (fix !== undefined && !placed.has(fix.label)) throw new RangeError("Cannot find a label");
-    const word = fix === undefined ? bits : fixed(fix, program.entry + at);
-    if (size === 2) view.setUint16(at, word, true);
-    else view.setInt32(at, word, true);
-    at += size;
-  }
+  const write = (items: readonly Item[], at: number) => {
+    for (const { size, bits, fix } of atomsOf(items)) {
+      if (fix !== undefined && !fix.label.fixed && !placed.has(fix.label)) {
+        throw new RangeError("Cannot find a label: its piece is gone");
+      }
+      const word = fix === undefined ? bits : fixed(fix, program.entry + at);
+      if (size === 2) view.setUint16(at, word, true);
+      else view.setInt32(at, word, true);
+      at += size;
+    }
+  };
+  write(main, 0);
+  write(functions, middle + gap - program.entry);
   return bytes;
 }
 

@@ -96,7 +96,10 @@ interface Format {
 const SINGLE: Format = { exponent: 8, fraction: 23 };
 const DOUBLE: Format = { exponent: 11, fraction: 52 };
 
-function float(random: Random, { exponent, fraction }: Format): bigint {
+/** Kinds of {@linkcode float} that meet in themes: any, products at the ends of the range, cancellation, subnormals. */
+const THEMES: readonly (readonly number[])[] = [[], [8], [4, 5, 10], [0, 1, 2, 9]];
+
+function float(random: Random, { exponent, fraction }: Format, theme: number): bigint {
   const top = (1 << exponent) - 1, bias = top >> 1;
   const ones = (1n << BigInt(fraction)) - 1n, quiet = 1n << BigInt(fraction - 1);
   const bits = random.bits64() & ones;
@@ -104,7 +107,8 @@ function float(random: Random, { exponent, fraction }: Format): bigint {
   const short = bits >> BigInt(random.below(fraction)) << BigInt(random.below(fraction)) & ones;
   const make = (e: number, f: bigint) =>
     (BigInt(random.below(2)) << BigInt(exponent) | BigInt(e)) << BigInt(fraction) | f;
-  switch (random.below(14)) {
+  const kinds = THEMES[theme];
+  switch (kinds.length > 0 && random.chance(0.6) ? random.pick(kinds) : random.below(14)) {
     case 0: // Zero and the ends of the subnormals.
       return make(0, random.pick([0n, 0n, 1n, ones, quiet]));
     case 1:
@@ -132,15 +136,19 @@ function float(random: Random, { exponent, fraction }: Format): bigint {
 }
 
 /** A double: zeros, subnormals, infinities, NaNs with payloads, edges, ties, or anything. */
-export const double = (random: Random): bigint => float(random, DOUBLE);
+export const double = (random: Random, theme = 0): bigint => float(random, DOUBLE, theme);
 /** The same for a float, not boxed. */
-export const single = (random: Random): bigint => float(random, SINGLE);
+export const single = (random: Random, theme = 0): bigint => float(random, SINGLE, theme);
 
-/** 64 bits as an operand of some instruction: double, boxed float, badly boxed float or integer. */
-export function poolEntry(random: Random): bigint {
+/**
+ * 64 bits as an operand of some instruction: double, boxed float, badly boxed float or integer.
+ *
+ * @param theme Which numbers are frequent, 0 to 3.
+ */
+export function poolEntry(random: Random, theme = 0): bigint {
   const kind = random.below(20);
-  if (kind < 7) return double(random);
-  if (kind < 14) return 0xffff_ffff_0000_0000n | single(random);
+  if (kind < 7) return double(random, theme);
+  if (kind < 14) return 0xffff_ffff_0000_0000n | single(random, theme);
   if (kind < 16) {
     return BigInt(random.pick([0, 0xffff_fffe, random.next()])) << 32n | single(random);
   }

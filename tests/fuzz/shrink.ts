@@ -4,7 +4,7 @@
  * @module
  */
 import { BASE } from "./layout.ts";
-import { type Item, type Program } from "./program.ts";
+import { flatten, type Item, type Program } from "./program.ts";
 
 /** Whether a program still fails; it must not throw. */
 export type Fails = (program: Program) => boolean | Promise<boolean>;
@@ -18,10 +18,6 @@ function rebuild(items: readonly Item[], drop: Set<Item>, unwrap: Set<Item>): It
     // Labels and the rest are shared: what refers to the piece refers to its copy, too.
     return [{ ...each, body }];
   });
-}
-
-function flatten(items: readonly Item[]): Item[] {
-  return items.flatMap((each) => [each, ...flatten(each.body)]);
 }
 
 /** The smallest failing program that was found within `budget` attempts. */
@@ -64,6 +60,7 @@ export async function shrink(program: Program, fails: Fails, budget = 600): Prom
     ...best,
     state: { ...best.state, ...state },
   });
+  await attempt({ ...best, gap: 0 });
   await attempt(withState({ memory: 0 }));
   await attempt(withState({ fcsr: 0 }));
   const zero = (values: readonly bigint[], keep: readonly number[]) =>
