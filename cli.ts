@@ -5,12 +5,13 @@
  */
 import { parseArgs } from "jsr:@std/cli@^1.0.0/parse-args";
 import {
+  grantFromOption,
   Machine,
   MachineError,
   type RunResult,
   type UserMachineOptions,
 } from "./machine/machine.ts";
-import { parseDirOption } from "./machine/user/paths.ts";
+import { MAX_GUEST_BYTES } from "./mmu/arena.ts";
 import { checkDenoVersion, VERSION } from "./version.ts";
 
 const HELP = `Trapdoor ${VERSION}: a CPU emulator whose guest can call your TypeScript
@@ -26,7 +27,7 @@ Usage: deno run -A mod.ts [options] [program [args...]]
   --arg0 NAME             what the program sees as argv[0]
   --cwd PATH              guest working directory (default /)
   --memory SIZE           guest memory, such as 256M or 1G (default 1G, less than 2G)
-  --tier NAME             auto or interp
+  --tier NAME             auto, interp or wasm (compile everything at once)
   --max-instructions N    stop after N guest instructions
   --trace[=FILE]          write each instruction to standard error or a file
   --strace                write each system call to standard error
@@ -41,6 +42,16 @@ const USAGE = 2;
 const FAILED = 1;
 /** Exit status when the limit of instructions is reached; as timeout(1). */
 const LIMIT = 124;
+/** Exit status of what a signal ended: this plus its number. */
+const SIGNALLED = 128;
+const SIGPIPE = 13;
+/**
+ * Signals that are passed on to the guest. SIGQUIT (Ctrl-\\) still ends Trapdoor itself; so does SIGHUP, which
+ * nohup(1) could not make it ignore otherwise.
+ */
+const FORWARDED: readonly [Deno.Signal, number][] = Deno.build.os === "windows"
+  ? [["SIGINT", 2]]
+  : [["SIGINT", 2], ["SIGTERM", 15]];
 
 class UsageError extends Error {}
 
@@ -77,6 +88,10 @@ function parse(args: string[]): Parsed {
     const separate = STRINGS.includes(args[end].slice(2)) && !OPTIONAL.includes(args[end].slice(2));
     end += separate ? 2 : 1;
   }
+  const valued = args.slice(0, end).find((arg) =>
+    FLAGS.some((name) => arg.startsWith(`--${name}=`))
+  );
+  if (valued) throw new UsageError(`${valued}: --${valued.slice(2).split("=")[0]} takes no value`);
   // An option with an optional value has none unless it is given with `=`.
   const own = args.slice(0, end).map((arg) => OPTIONAL.includes(arg.slice(2)) ? `${arg}=` : arg);
   const parsed: Record<string, unknown> = parseArgs(own, {
@@ -108,12 +123,16 @@ function parseSize(text: string): number {
   if (!match || unit === undefined) {
     throw new UsageError(`--memory ${text}: not a size such as 256M or 1G`);
   }
-  return Number(match[1]) * unit;
+  const size = Number(match[1]) * unit;
+  if (size < 65536 || size > MAX_GUEST_BYTES) {
+    throw new UsageError(`--memory ${text}: 64K to ${MAX_GUEST_BYTES >>> 20}M are possible`);
+  }
+  return size;
 }
 
 function parseCount(name: string, text: string): number {
-  const value = Number(text);
-  if (!/^\d[\d_]*(e\d+)?$/i.test(text) || !Number.isSafeInteger(value)) {
+  const value = Number(text.replaceAll("_", ""));
+  if (!/^\d+(_\d+)*(e\d+)?$/i.test(text) || !Number.isSafeInteger(value)) {
     throw new UsageError(`--${name} ${text}: not a whole number`);
   }
   return value;
@@ -139,11 +158,23 @@ function environment(list: string[]): Record<string, string> {
 
 /** Collects lines for standard error or a file and writes them in large pieces. */
 class LineSink {
-  #file: Deno.FsFile | undefined;
-  #lines: string[] = [];
+  /** Whether it writes to standard error. */
+  readonly shared: boolean;
+  readonly #file: Deno.FsFile | undefined;
+  readonly #lines: string[] = [];
+
+  /**
+   * @param path "" for standard error.
+   * @throws {MachineError} If the file can't be written.
+   */
   constructor(path: string) {
-    if (path !== "") {
+    this.shared = path === "";
+    if (this.shared) return;
+    try {
       this.#file = Deno.openSync(path, { write: true, create: true, truncate: true });
+    } catch (cause) {
+      if (!(cause instanceof Error) || cause instanceof Deno.errors.NotCapable) throw cause;
+      throw new MachineError(`Cannot write the trace: ${cause.message}`, { cause });
     }
   }
   line = (text: string): void => {
@@ -155,7 +186,82 @@ class LineSink {
     const bytes = new TextEncoder().encode(this.#lines.join("\n") + "\n");
     this.#lines.length = 0;
     const out = this.#file ?? Deno.stderr;
-    for (let at = 0; at < bytes.length;) at += out.writeSync(bytes.subarray(at));
+    for (let at = 0; at < bytes.length;) {
+      try {
+        at += out.writeSync(bytes.subarray(at));
+      } catch (cause) {
+        // Somebody made the pipe or terminal that we were given non-blocking.
+        if (!(cause instanceof Deno.errors.WouldBlock)) throw cause;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+      }
+    }
+  }
+}
+
+/** Milliseconds that `fini` has left when a signal comes after the guest's end. */
+const LAST_CHANCE = 1000;
+
+/** What comes from outside while the guest is there: signals, and errors that callbacks did not catch. */
+class Outside implements Disposable {
+  /** Called before the process ends here. */
+  flush: () => void = () => {};
+  /** Callback module, if there is one. */
+  readonly #module: string | undefined;
+  #machine: Machine | undefined;
+  #again = false;
+  readonly #cleanup: (() => void)[] = [];
+
+  constructor(module: string | undefined) {
+    this.#module = module;
+    for (const [name, signal] of FORWARDED) {
+      const listener = () => this.#signal(name, signal);
+      Deno.addSignalListener(name, listener);
+      this.#cleanup.push(() => Deno.removeSignalListener(name, listener));
+    }
+  }
+
+  /** The machine is made. */
+  set machine(machine: Machine) {
+    this.#machine = machine;
+    const uncaught = (event: Event, cause: unknown) => {
+      event.preventDefault();
+      this.flush();
+      error("something threw that nobody catches, in a callback's task or timer; the guest ends");
+      console.error(cause);
+      // Its callbacks' fini is called; what that rejects with reaches whoever waits for the run.
+      void machine.close();
+    };
+    const onError = (event: ErrorEvent) => uncaught(event, event.error);
+    const onRejection = (event: PromiseRejectionEvent) => uncaught(event, event.reason);
+    addEventListener("error", onError);
+    addEventListener("unhandledrejection", onRejection);
+    this.#cleanup.push(() => {
+      removeEventListener("error", onError);
+      removeEventListener("unhandledrejection", onRejection);
+    });
+  }
+
+  #signal(name: string, signal: number): void {
+    const machine = this.#machine;
+    machine?.raise(signal);
+    if (machine && !machine.result) return;
+    const doing = machine
+      ? `: fini of ${this.#module} has not settled`
+      : this.#module === undefined
+      ? " before the program was there"
+      : ` before the program was there, or ${this.#module} was loaded and its init settled`;
+    const exit = () => {
+      this.flush();
+      error(`ended by ${name}${doing}`);
+      Deno.exit(SIGNALLED + signal);
+    };
+    if (!machine || this.#again) exit();
+    this.#again = true;
+    setTimeout(exit, LAST_CHANCE);
+  }
+
+  [Symbol.dispose](): void {
+    for (const cleanup of this.#cleanup) cleanup();
   }
 }
 
@@ -181,7 +287,7 @@ function report(result: RunResult, program: string): number {
       error(`${program}: killed by ${result.name}, pc 0x${result.pc.toString(16)}${address}`);
       if (result.message) error(result.message);
       for (const line of result.registers) error(`  ${line}`);
-      return 128 + result.signal;
+      return SIGNALLED + result.signal;
     }
     case "limit":
       error(`${program}: stopped after ${result.instructions} instructions (--max-instructions)`);
@@ -228,6 +334,8 @@ export async function main(args: string[]): Promise<number> {
       error(cause.message);
       return USAGE;
     }
+    // Nobody reads the trace any longer.
+    if (cause instanceof Deno.errors.BrokenPipe) return SIGNALLED + SIGPIPE;
     if (cause instanceof Deno.errors.NotCapable) error(permissionText(cause));
     else if (cause instanceof MachineError) error(cause.message);
     else throw cause;
@@ -245,7 +353,6 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
     return 0;
   }
   const one = (name: string) => values[name]?.[0];
-  const note = (message: string) => console.error(`trapdoor: ${message}`);
   const demo = program.length === 0;
   if (demo && one("backdoor") !== undefined) {
     throw new UsageError("--backdoor needs a program to run; try --help");
@@ -257,7 +364,7 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
     stdin: "inherit",
     stdout: "inherit",
     stderr: "inherit",
-    report: (message) => console.error(message),
+    signalled: true,
   };
   const backdoor = demo ? new URL("./guest/demo/callbacks.ts", import.meta.url) : one("backdoor");
   if (backdoor !== undefined) options.backdoor = backdoor;
@@ -273,28 +380,35 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
     options.backdoorErrors = oneOf("backdoor-errors", errors, ["report", "stop"]);
   }
   try {
-    options.dirs = (values.dir ?? []).map((dir) => parseDirOption(dir, Deno.cwd()));
+    options.dirs = (values.dir ?? []).map(grantFromOption);
   } catch (cause) {
-    if (cause instanceof Error && !(cause instanceof Deno.errors.NotCapable)) {
-      throw new UsageError(`--dir: ${cause.message}`);
-    }
-    throw cause;
+    throw cause instanceof RangeError ? new UsageError(`--dir: ${cause.message}`) : cause;
   }
   const arg0 = one("arg0"), cwd = one("cwd"), memory = one("memory");
   if (arg0 !== undefined) options.arg0 = arg0;
   if (cwd !== undefined) options.cwd = cwd;
   if (memory !== undefined) options.memory = parseSize(memory);
-  options.tier = oneOf("tier", one("tier") ?? "auto", ["auto", "interp"]);
+  options.tier = oneOf("tier", one("tier") ?? "auto", ["auto", "interp", "wasm"]);
   const limit = one("max-instructions");
   const maxInstructions = limit === undefined ? Infinity : parseCount("max-instructions", limit);
   const stats = one("stats");
   if (stats !== undefined) oneOf("stats", stats, ["", "json"]);
   const trace = one("trace") === undefined ? undefined : new LineSink(one("trace")!);
+  // What else goes to standard error comes where it belongs between the instructions.
+  const say = (message: string) => {
+    if (trace?.shared) trace.flush();
+    console.error(message);
+  };
+  const note = (message: string) => say(`trapdoor: ${message}`);
+  options.report = say;
   if (trace) options.trace = trace.line;
   if (flags.has("strace")) options.strace = note;
   if (flags.has("verbose")) options.note = note;
 
+  using outside = new Outside(backdoor === undefined ? undefined : String(backdoor));
+  outside.flush = () => trace?.flush();
   const machine = await Machine.user(options);
+  outside.machine = machine;
   try {
     const result = await machine.run(maxInstructions);
     if (result.reason === "limit") await machine.close();

@@ -10,9 +10,12 @@ import { loadCallbacks } from "../backdoor/loader.ts";
 import { type ChannelGeometry, DEFAULT_BASE_PATH, DEFAULT_GEOMETRY } from "../backdoor/protocol.ts";
 import type { CallbackModule } from "../backdoor/types.ts";
 import { Cpu } from "../cpu/engine/cpu.ts";
+import type { TierServices } from "../cpu/engine/tier.ts";
 import type { PassOptions } from "../cpu/ir/builder.ts";
+import { WasmTier } from "../cpu/wasm/tier.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
+import { MachineError, readProgram } from "./program.ts";
 import { TARGETS } from "./targets.ts";
 import { HostError } from "./user/errno.ts";
 import { ElfError, parseElf } from "./user/elf.ts";
@@ -29,10 +32,7 @@ import {
   outputToStream,
 } from "./user/streams.ts";
 
-/** What can't be run, and why: the message is for users. */
-export class MachineError extends Error {
-  override name = "MachineError";
-}
+export { MachineError } from "./program.ts";
 
 /** Where the guest's input comes from: this process' own, nothing, bytes, text or a stream. */
 export type InputSource = "inherit" | "null" | Uint8Array | string | ReadableStream<Uint8Array>;
@@ -75,7 +75,7 @@ export interface UserMachineOptions {
   /** Bytes of guest memory, less than 2 GiB; 1 GiB if absent. Host memory is used as the guest touches it. */
   memory?: number;
   /** Executor; "auto" if absent. */
-  tier?: "auto" | "interp";
+  tier?: "auto" | "interp" | "wasm";
   /** Optimisation passes, for debugging the translator. */
   passes?: PassOptions;
   /** Gets each instruction as text before it is executed (slow). */
@@ -201,53 +201,15 @@ function streamsOf(options: UserMachineOptions, host: Host): Streams {
   };
 }
 
-/** Why a path can't be run, if that is to be seen without reading it. */
-function unreadable(info: Deno.FileInfo): string | undefined {
-  if (info.isDirectory) return "it is a directory";
-  return info.isCharDevice || info.isBlockDevice ? "it is a device" : undefined;
-}
-
-/** Reads the program; names are for messages and argv[0]. */
-async function readProgram(
-  program: string | URL | Uint8Array,
-): Promise<{ bytes: Uint8Array; name: string }> {
-  if (program instanceof Uint8Array) return { bytes: program, name: "program" };
-  const shown = String(program);
-  const fail = (why: string, cause?: unknown): never => {
-    const file = shown.length > 200 ? `${shown.slice(0, 200)}...` : shown;
-    throw new MachineError(`Cannot read the program ${file}: ${why}`, { cause });
-  };
-  try {
-    const isUrl = program instanceof URL || /^(file|https?|data|blob):/.test(program);
-    const url = isUrl ? new URL(program) : undefined;
-    if (url === undefined || url.protocol === "file:") {
-      const path = url ?? shown;
-      const why = unreadable(await Deno.stat(path));
-      if (why !== undefined) fail(why);
-      return { bytes: await Deno.readFile(path), name: url?.pathname ?? shown };
-    }
-    const response = await fetch(url);
-    if (!response.ok) {
-      await response.body?.cancel();
-      fail(`the server answered ${response.status} ${response.statusText}`.trim());
-    }
-    const name = url.protocol === "data:" ? "program" : url.pathname;
-    return { bytes: new Uint8Array(await response.arrayBuffer()), name };
-  } catch (cause) {
-    if (cause instanceof Deno.errors.NotCapable || cause instanceof MachineError) throw cause;
-    if (cause instanceof Deno.errors.NotFound) return fail("there is no such file", cause);
-    // Deno's messages go on with the operation and the path.
-    const message = cause instanceof Error ? cause.message : String(cause);
-    return fail(message.replace(/: \w+ '.*'$/s, ""), cause);
-  }
-}
-
-/** A directory grant from an option; the current directory is asked for only if it is needed. */
-function grantOf(dir: string | Grant): Grant {
-  if (typeof dir !== "string") return dir;
-  const first = parseDirOption(dir, "/"), absolute = /^([A-Za-z]:)?[\\/]/.test(dir);
-  const named = first.guest !== parseDirOption(dir, "/.").guest;
-  return absolute || named ? first : parseDirOption(dir, Deno.cwd());
+/**
+ * A directory grant from an option. Where the current directory does not matter, Deno is not asked for it: that
+ * needs a permission.
+ *
+ * @throws {RangeError} If the text has another form than `HOST[:GUEST][:ro]`.
+ */
+export function grantFromOption(text: string): Grant {
+  const known = /^([A-Za-z]:)?[\\/]|:\//.test(text);
+  return parseDirOption(text, known ? "/" : Deno.cwd());
 }
 
 /** A guest and everything around it. Machines in one process don't disturb each other. */
@@ -259,17 +221,20 @@ export class Machine extends EventTarget {
   /** The program's name. */
   readonly name: string;
   readonly #process: UserProcess;
-  #running = false;
+  readonly #closers: readonly (() => Promise<void>)[];
+  #running: Promise<RunResult> | undefined;
   #seconds = 0;
   #result: RunResult | undefined;
+  #finished: Promise<void> | undefined;
 
   /** @ignore Use {@linkcode Machine.user}. */
-  constructor(name: string, process: UserProcess) {
+  constructor(name: string, process: UserProcess, closers: readonly (() => Promise<void>)[]) {
     super();
     this.name = name;
     this.cpu = process.cpu;
     this.memory = process.memory;
     this.#process = process;
+    this.#closers = closers;
   }
 
   /**
@@ -294,12 +259,8 @@ export class Machine extends EventTarget {
       const target = TARGETS.find((t) => t.machine === elf.machine && t.class === elf.class)!;
       const memory = new AddressSpace(new Arena(options.memory ?? 1 << 30));
       const base = denoHost(options.host);
-      const host: Host = {
-        ...base,
-        stdin: inputOf(options.stdin, base.stdin),
-        stdout: outputOf(options.stdout, base.stdout),
-        stderr: outputOf(options.stderr, base.stderr),
-      };
+      const { closers, ...streams } = streamsOf(options, base);
+      const host: Host = { ...base, ...streams };
       const argv = [options.arg0 ?? name, ...options.args ?? []];
       const envp = Object.entries(options.env ?? {}).map(([key, value]) => `${key}=${value}`);
       const { abi } = target;
@@ -318,10 +279,15 @@ export class Machine extends EventTarget {
       const cpu: Cpu = new Cpu(target.isa(), memory, {
         seconds: () => host.clock.monotonic() / 1000,
         ...(options.passes ? { passes: options.passes } : {}),
+        ...(options.tier === "interp" ? {} : {
+          tier: (services: TierServices) => new WasmTier(memory.arena, services),
+        }),
+        ...(options.tier === "wasm" ? { heat: 0 } : {}),
         trace: trace && ((pc) => {
           const { bits, length, text } = cpu.disassemble(pc);
           const word = (bits >>> 0).toString(16).padStart(length * 2, "0");
-          trace(`${pc.toString(16).padStart(8, "0")}: ${word.padEnd(8)}  ${text}`);
+          const address = cpu.getRegister("pc").toString(16).padStart(8, "0");
+          trace(`${address}: ${word.padEnd(8)}  ${text}`);
         }),
       });
       let machine: Machine | undefined = undefined;
@@ -361,9 +327,10 @@ export class Machine extends EventTarget {
         channel,
         backdoorPath: options.backdoorPath ?? DEFAULT_BASE_PATH,
         grants: (options.dirs ?? []).map((dir) =>
-          typeof dir === "string" ? parseDirOption(dir, Deno.cwd()) : dir
+          typeof dir === "string" ? grantFromOption(dir) : dir
         ),
         cwd: options.cwd ?? "/",
+        signalled: options.signalled ?? false,
         exePath: name,
         exe: bytes,
         argv,
@@ -372,7 +339,9 @@ export class Machine extends EventTarget {
         ...(options.strace ? { trace: options.strace } : {}),
       });
       await channel?.start();
-      machine = new Machine(name, process);
+      const quietly = (close: () => Promise<void>) => () =>
+        close().catch((error) => options.note?.(`At the guest's end: ${error}`));
+      machine = new Machine(name, process, closers.map(quietly));
       return machine;
     } catch (cause) {
       const known = [ElfError, BackdoorModuleError, HostError, RangeError];
@@ -390,38 +359,86 @@ export class Machine extends EventTarget {
    * @param options `signal` ends the run when aborted; the guest can't go on afterwards.
    * @returns How it ended. After "limit" it can be called again; after any other end it returns the same result.
    * @throws {Error} If it is running already.
+   * @throws {RangeError} If `maxInstructions` is neither a whole number from 0 on nor Infinity.
    */
   async run(
     maxInstructions = Infinity,
     options: { signal?: AbortSignal } = {},
   ): Promise<RunResult> {
-    if (this.#result) return this.#result;
+    if (
+      maxInstructions !== Infinity && !(Number.isInteger(maxInstructions) && maxInstructions >= 0)
+    ) {
+      throw new RangeError(
+        `Cannot run ${maxInstructions} instructions: a whole number from 0 on, or Infinity, is possible`,
+      );
+    }
     if (this.#running) throw new Error("Cannot run the machine: it is running already");
-    this.#running = true;
-    const start = performance.now(), idle = this.#process.idleMilliseconds;
+    if (!this.#result) {
+      this.#running = this.#run(maxInstructions, options.signal);
+      try {
+        return await this.#running;
+      } finally {
+        this.#running = undefined;
+      }
+    }
+    await this.#finished;
+    return this.#result;
+  }
+
+  async #run(maxInstructions: number, signal: AbortSignal | undefined): Promise<RunResult> {
+    const process = this.#process;
+    const start = performance.now(), idle = process.idleMilliseconds;
     let end: ProcessEnd;
     try {
-      end = await this.#process.run(maxInstructions, options.signal);
+      end = await process.run(maxInstructions, signal);
+    } catch (cause) {
+      // A bug of ours, or `report` threw: the callbacks' `fini` is due all the same.
+      await this.#finish({ reason: "aborted", instructions: this.cpu.instructions });
+      throw cause;
     } finally {
-      this.#running = false;
-      this.#seconds += (performance.now() - start - (this.#process.idleMilliseconds - idle)) / 1000;
+      this.#seconds += (performance.now() - start - (process.idleMilliseconds - idle)) / 1000;
     }
     const result: RunResult = { ...end, instructions: this.cpu.instructions };
     if (result.reason !== "limit") await this.#finish(result);
     return result;
   }
 
-  async #finish(result: RunResult): Promise<void> {
-    this.#result = result;
+  #finish(result: RunResult): Promise<void> {
+    this.#result ??= result;
+    return this.#finished ??= this.#end(result);
+  }
+
+  async #end(result: RunResult): Promise<void> {
     await this.#process.finish();
+    const closed = Promise.all(this.#closers.map((close) => close()));
+    // A stream that nobody reads any longer must not keep an aborted machine.
+    if (result.reason !== "aborted") await closed;
     this.dispatchEvent(new CustomEvent("end", { detail: result }));
   }
 
-  /** Ends a guest that has not ended (callbacks get their `fini`, files are closed). */
+  /** Ends a guest that has not ended (callbacks get their `fini`, files are closed), also one that runs just now. */
   async close(): Promise<void> {
-    if (this.#result === undefined) {
+    if (this.#running && !this.#result) {
+      this.#process.abort();
+      await this.#running;
+    } else {
       await this.#finish({ reason: "aborted", instructions: this.cpu.instructions });
     }
+  }
+
+  /**
+   * Sends the guest a signal, as kill(1) would: its handler runs, or it ends. It needs
+   * {@linkcode UserMachineOptions.signalled}. While the guest sleeps in a callback's Promise no handler can run: the
+   * second time, any signal ends it. After the guest's end a signal ends the wait for callbacks of ring events.
+   *
+   * @param signal Number, such as 2 for SIGINT.
+   * @throws {RangeError} If it is no number of a signal, 1 to 64.
+   */
+  raise(signal: number): void {
+    if (!Number.isInteger(signal) || signal < 1 || signal > 64) {
+      throw new RangeError(`Cannot raise signal ${signal}: 1 to 64 are possible`);
+    }
+    this.#process.raise(signal);
   }
 
   /** Closes the machine at the end of an `await using` block. */
@@ -434,12 +451,24 @@ export class Machine extends EventTarget {
     this.#process.stop(status);
   }
 
+  /** How the guest ended; undefined before. Callbacks' `fini` may still be under way. */
+  get result(): RunResult | undefined {
+    return this.#result;
+  }
+
   /** Listens for an event; see {@linkcode MachineEventMap}. */
   on<K extends keyof MachineEventMap>(
     type: K,
     listener: (event: MachineEventMap[K]) => void,
   ): void {
     this.addEventListener(type, listener as EventListener);
+  }
+
+  #tierShares(): Record<string, number> {
+    const { tier, tierInstructions, instructions } = this.cpu;
+    if (!tier) return { interp: 1 };
+    const compiled = instructions === 0 ? 0 : tierInstructions / instructions;
+    return { interp: 1 - compiled, [tier.name]: compiled };
   }
 
   /** Figures so far. */
@@ -450,7 +479,7 @@ export class Machine extends EventTarget {
       instructions,
       seconds: this.#seconds,
       mips: this.#seconds > 0 ? instructions / this.#seconds / 1e6 : 0,
-      tiers: { interp: 1 },
+      tiers: this.#tierShares(),
       blocks: cache.translated,
       backdoor_calls: channel?.calls ?? 0,
       backdoor_events: channel?.events ?? 0,

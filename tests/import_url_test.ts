@@ -1,5 +1,6 @@
 /** What users get who import Trapdoor from a web server, or from a registry instead of the local stand-ins. */
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { VERSION } from "../version.ts";
 import { type Loopback, readPackage, serveLoopback, serveRegistry } from "./registry.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -115,6 +116,16 @@ Deno.test("mod.ts runs the demo when it is started by URL with nothing else", as
   assertEquals(result.code, 0, result.stderr);
   assertStringIncludes(result.stdout, "This is TypeScript");
   assertStringIncludes(result.stdout, "Goodbye");
+});
+
+Deno.test("mod.ts needs no permission of its own when it is started by URL", async () => {
+  await using site = serveCheckout();
+  await using registry = await serveStandIns();
+  await using here = await scratch();
+  const args = ["run", "--no-prompt", `${site.url}mod.ts`, "--version"];
+  const result = await here.deno(args, { JSR_URL: registry.url });
+  assertEquals(result.code, 0, result.stderr);
+  assertEquals(result.stdout, `${VERSION}\n`);
 });
 
 Deno.test("the checkout works with packages of a registry when links is deleted", async () => {

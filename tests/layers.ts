@@ -170,7 +170,7 @@ export function parse(path: string, source: string): Facts {
       // The specifier of an import is the import rules' business.
       if (/^(Import|Export|TSImport)/.test(parent)) return;
       if (typeof node.value === "string") isa(node, node.value);
-      else if ("regex" in node) isa(node, node.raw);
+      else if (node.raw.startsWith("/")) isa(node, node.raw);
     },
     TemplateElement(node) {
       isa(node, node.cooked);

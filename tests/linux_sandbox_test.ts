@@ -1,4 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { HostOpen } from "../machine/user/host.ts";
+import { denoFiles } from "../machine/user/host_deno.ts";
 import { parseDirOption } from "../machine/user/paths.ts";
 import { Guest, withDirectory } from "./linux_guest.ts";
 
@@ -67,6 +69,8 @@ Deno.test("Linux shows only granted directories when the guest looks around", ()
     assertEquals(guest.cat("/a//b/./sub/../file"), "inside");
     assertEquals(guest.try("openat", CWD, "/a/secret", 0), "ENOENT");
     assertEquals(guest.try("mkdirat", CWD, "/new", 0o755), "EROFS");
+    assertEquals(guest.try("faccessat", CWD, "/a", 2), "EROFS");
+    assertEquals(guest.call("faccessat", CWD, "/a", 5), 0);
     assertEquals(guest.try("mkdirat", CWD, "/a/new", 0o755), "EROFS");
     assertEquals(guest.try("openat", CWD, "/a/new", O.CREAT | O.WRONLY, 0o644), "EROFS");
     assertEquals(guest.try("unlinkat", CWD, "/a/b", 0x200), "EBUSY");
@@ -327,4 +331,44 @@ Deno.test("Linux resolves a grant that is a link itself when it starts", () =>
     assertEquals(guest.cat("/file"), "inside");
     assertEquals(guest.cat("/dev/null"), "");
     assertEquals(guest.try("openat", CWD, "/../secret", 0), "ENOENT");
+  }));
+
+Deno.test("Linux opens nothing outside when a file is exchanged while it is opened", () =>
+  withDirectory((root) => {
+    prepare(root);
+    let exchanges = 0;
+    const files = {
+      ...denoFiles,
+      // Somebody puts a link out of the grant in the file's place after it was looked at.
+      open(path: string, how: HostOpen) {
+        if (exchanges++ === 0) {
+          Deno.removeSync(path);
+          Deno.symlinkSync(`${root}/out/secret`, path);
+        }
+        return denoFiles.open(path, how);
+      },
+    };
+    const guest = new Guest({
+      grants: [{ host: `${root}/in`, guest: "/g", readonly: false }],
+      host: { files },
+    });
+    assertEquals(guest.try("openat", CWD, "/g/file", O.RDWR | O.TRUNC), "ENOENT");
+    assertEquals(exchanges, 1);
+    assertEquals(Deno.readTextFileSync(`${root}/out/secret`), "secret");
+    exchanges = 0;
+    Deno.removeSync(`${root}/in/file`);
+    const creating = new Guest({
+      grants: [{ host: `${root}/in`, guest: "/g", readonly: false }],
+      host: {
+        files: {
+          ...denoFiles,
+          open(path: string, how: HostOpen) {
+            if (exchanges++ === 0) Deno.symlinkSync(`${root}/out/new`, path);
+            return denoFiles.open(path, how);
+          },
+        },
+      },
+    });
+    assertEquals(creating.try("openat", CWD, "/g/file", O.CREAT | O.WRONLY, 0o644), "ENOENT");
+    assertThrows(() => Deno.lstatSync(`${root}/out/new`), Deno.errors.NotFound);
   }));

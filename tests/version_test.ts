@@ -6,9 +6,11 @@ Deno.test("VERSION is deno.json's when the two are compared", async () => {
   assertEquals(VERSION, config.version);
 });
 
-Deno.test("MIN_DENO is what README.md says when the two are compared", async () => {
-  const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
-  assertStringIncludes(readme, `Deno ${MIN_DENO}`);
+Deno.test("MIN_DENO is what pages and workflow say when they are compared", async () => {
+  const read = (path: string) => Deno.readTextFile(new URL(`../${path}`, import.meta.url));
+  assertStringIncludes(await read("README.md"), `Deno ${MIN_DENO} or newer`);
+  assertStringIncludes(await read("CONTRIBUTING.md"), `runs on ${MIN_DENO}`);
+  assertStringIncludes(await read(".github/workflows/ci.yml"), `deno@${MIN_DENO} `);
 });
 
 Deno.test("checkDenoVersion accepts a version when it is new enough", () => {

@@ -1,4 +1,4 @@
-/** For each instruction of the encoder's table, a module that uses it. */
+/** What tests of the WebAssembly encoder share; for each instruction of its table, a module that uses it. */
 import {
   BodyWriter,
   type LaneOp,
@@ -28,6 +28,23 @@ const { i32, i64, f64, funcref, externref } = ValType;
 export function typesOf(signature: string): { params: number[]; results: number[] } {
   const [params, results] = signature.split(":").map((side) => [...side].map((c) => LETTERS[c]));
   return { params, results };
+}
+
+/** A function's body. */
+export function code(params: number, write: (w: BodyWriter) => void): BodyWriter {
+  const w = new BodyWriter();
+  w.start(params);
+  write(w);
+  return w;
+}
+
+/** Exported functions. */
+export type Exports = Record<string, (...args: unknown[]) => unknown>;
+
+/** The exports of a module whose imports are all from `env`. */
+export function instantiate(m: ModuleWriter, imports: WebAssembly.ModuleImports = {}): Exports {
+  const module = new WebAssembly.Module(m.finish());
+  return new WebAssembly.Instance(module, { env: imports }).exports as Exports;
 }
 
 /** What all samples have: types 0 and 1, a memory, two tables, a global, function 0, a passive segment. */
@@ -86,6 +103,10 @@ const CONTEXT: Record<string, [params: number[], results: number[], code: Writer
     w.localGet(0);
     w.localGet(1);
     w.block(1);
+    w.op(Op.drop);
+    w.op(Op.drop);
+    w.localGet(1);
+    w.localGet(0);
     w.br(0);
     w.end();
   }],

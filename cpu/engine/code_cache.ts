@@ -32,6 +32,8 @@ export class CodeCache {
   flushes = 0;
   /** Called after blocks were dropped. */
   onDrop: () => void = () => {};
+  /** Called when every code index became invalid. */
+  onFlush: () => void = () => {};
   readonly #limit: number;
   #used = CODE_OFFSET / 4;
   #byPc = new Map<number, CachedBlock>();
@@ -147,5 +149,6 @@ export class CodeCache {
     this.generation++;
     this.flushes++;
     this.onDrop();
+    this.onFlush();
   }
 }

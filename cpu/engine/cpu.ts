@@ -5,15 +5,23 @@
  */
 import { type AddressSpace, Page } from "../../mmu/address_space.ts";
 import { PAGE_SIZE } from "../../mmu/arena.ts";
-import { ALL_PASSES, Builder, MAX_BLOCK_INSNS, type PassOptions } from "../ir/builder.ts";
-import { Slot, Trap, WORDS } from "../ir/ops.ts";
+import {
+  ALL_PASSES,
+  Builder,
+  type IrBlock,
+  MAX_BLOCK_INSNS,
+  type PassOptions,
+} from "../ir/builder.ts";
+import { Op, Slot, Trap, WORDS } from "../ir/ops.ts";
 import type { Isa, RegisterInfo } from "../isa/isa.ts";
 import { type CachedBlock, CodeCache } from "./code_cache.ts";
 import { Exit } from "./exits.ts";
 import { Interpreter } from "./interp.ts";
 import { RareOps } from "./rare.ts";
+import { formRegion, type RegionBlock } from "./region.ts";
 import { SlowMemory, type StoreHook } from "./slow_memory.ts";
 import { SoftFloat } from "./softfloat.ts";
+import { type CompilingTier, FUEL_WORD, type TierFactory } from "./tier.ts";
 
 /** Why {@linkcode Cpu.run} returned, besides the `Trap` reasons (which are positive). */
 export const Stop = {
@@ -29,6 +37,10 @@ export interface CpuOptions {
   passes?: PassOptions;
   /** Seconds since a fixed point, for guest-visible clocks. */
   seconds?: () => number;
+  /** Makes a tier that compiles hot regions; without it everything is interpreted. */
+  tier?: TierFactory;
+  /** How often the clock must find execution at an address until it is compiled; 0: at its first execution. */
+  heat?: number;
   /** Called before each instruction, if given (slow: one instruction at a time). */
   trace?: ((pc: number) => void) | undefined;
 }
@@ -39,6 +51,12 @@ const TWO32 = 0x1_0000_0000;
  * its next call (on-stack replacement gives code that is half as fast).
  */
 const MAX_FUEL = 20_000;
+/** Most instructions in one stay in compiled code. */
+const TIER_FUEL = 1_000_000;
+/** Compiled code looks at its fuel at back edges and calls only, so it may overrun by this many instructions. */
+const TIER_RESERVE = 4096;
+/** Default of {@linkcode CpuOptions.heat}. */
+const HEAT = 3;
 const STATE_SLOTS = [
   Slot.FP_FLAGS,
   Slot.FP_RM,
@@ -76,6 +94,12 @@ export class Cpu {
   #retired = 0;
   #startFuel = 0;
   #lookups = 0;
+  readonly #tier: CompilingTier | undefined;
+  readonly #heatLimit: number;
+  readonly #heat = new Map<number, number>();
+  /** First and last page of each compiled region, by its address. */
+  readonly #regions = new Map<number, { first: number; last: number }>();
+  #tierRetired = 0;
 
   constructor(isa: Isa, space: AddressSpace, options: CpuOptions = {}) {
     this.isa = isa;
@@ -94,11 +118,18 @@ export class Cpu {
     });
     this.#interp = new Interpreter(space.arena, this.#slow, rare, float);
     this.slots[Slot.EXCLUSIVE_ADDRESS] = -1n;
+    this.#heatLimit = options.heat ?? HEAT;
+    const step = (codeIndex: number) => this.#interp.step(codeIndex);
+    this.#tier = options.tier?.({ step });
     this.cache.onDrop = () => {
       this.#interp.jumpCache.fill(-1);
       this.#stepBlocks.clear();
     };
-    space.onCodeChange = (first, last) => this.cache.invalidate(first, last);
+    this.cache.onFlush = () => this.#dropRegions(0, Infinity);
+    space.onCodeChange = (first, last) => {
+      this.#dropRegions(first, last);
+      this.cache.invalidate(first, last);
+    };
     for (const register of isa.registers) {
       this.#registers.set(register.name, register);
       for (const alias of register.aliases) this.#registers.set(alias, register);
@@ -129,6 +160,16 @@ export class Cpu {
   /** Guest instructions executed so far. */
   get instructions(): number {
     return this.#retired;
+  }
+
+  /** Guest instructions executed by the compiling tier. */
+  get tierInstructions(): number {
+    return this.#tierRetired;
+  }
+
+  /** The compiling tier, if there is one. */
+  get tier(): CompilingTier | undefined {
+    return this.#tier;
   }
 
   /** Blocks looked up in the run loop, not by links. */
@@ -192,10 +233,10 @@ export class Cpu {
   }
 
   /** Lifts a block of at most `limit` instructions at `pc`. */
-  translate(pc: number, limit = MAX_BLOCK_INSNS): CachedBlock {
+  lift(pc: number, limit = MAX_BLOCK_INSNS): IrBlock {
     const builder = this.#builder;
     builder.start(pc);
-    const page = Math.floor(pc / PAGE_SIZE), pageEnd = (page + 1) * PAGE_SIZE;
+    const pageEnd = (Math.floor(pc / PAGE_SIZE) + 1) * PAGE_SIZE;
     let at = pc;
     for (let count = 0; !builder.ended; count++) {
       if (count === limit || at >= pageEnd) {
@@ -206,18 +247,80 @@ export class Cpu {
       at += this.isa.lift(builder, at, this.#fetch);
       builder.end();
     }
-    const bytes = at - pc;
-    const block = this.cache.install(builder.finish(bytes), limit > 1);
-    if (bytes > 0) {
-      this.space.watch(page);
-      if (at > pageEnd) this.space.watch(page + 1);
-    }
+    return builder.finish(at - pc);
+  }
+
+  /** Lifts a block and places it in the cache. */
+  translate(pc: number, limit = MAX_BLOCK_INSNS): CachedBlock {
+    const block = this.#install(this.lift(pc, limit), limit > 1);
     if (limit === 1) this.#stepBlocks.set(pc, block);
     return block;
   }
 
+  #install(ir: IrBlock, find: boolean): CachedBlock {
+    const block = this.cache.install(ir, find);
+    if (ir.bytes > 0) {
+      const first = Math.floor(ir.pc / PAGE_SIZE);
+      this.space.watch(first);
+      if (ir.pc + ir.bytes > (first + 1) * PAGE_SIZE) this.space.watch(first + 1);
+    }
+    return block;
+  }
+
+  /** Counts that execution was found at `pc`, and compiles what is there once it is hot. */
+  #sample(pc: number): void {
+    const heat = (this.#heat.get(pc) ?? 0) + 1;
+    this.#heat.set(pc, heat);
+    if (heat === this.#heatLimit) this.#compile(pc);
+  }
+
+  /** Compiles the region at `pc`. */
+  #compile(pc: number): void {
+    const tier = this.#tier;
+    if (!tier || tier.has(pc)) return;
+    const region = formRegion(pc, (at) => this.lift(at));
+    if (!region || region.count < 2) return;
+    const placed = new Map<RegionBlock, number>();
+    const { generation } = this.cache;
+    const codeIndex = (block: RegionBlock) => {
+      let start = placed.get(block);
+      if (start === undefined) placed.set(block, start = this.#install(block.ir, false).start);
+      return start;
+    };
+    tier.add(region, codeIndex);
+    const entry = this.cache.get(pc) ?? this.translate(pc);
+    let first = Infinity, last = 0;
+    for (const { ir } of region.blocks) {
+      const from = Math.floor(ir.pc / PAGE_SIZE);
+      const to = Math.floor((ir.pc + ir.bytes - 1) / PAGE_SIZE);
+      for (let page = from; page <= to; page++) this.space.watch(page);
+      first = Math.min(first, from);
+      last = Math.max(last, to);
+    }
+    if (generation !== this.cache.generation) {
+      // The cache started anew on the way: the code indices in the compiled code are stale.
+      tier.drop(pc);
+      return;
+    }
+    this.#regions.set(pc, { first, last });
+    this.cache.code[entry.start] = Op.enter;
+  }
+
+  #dropRegions(firstPage: number, lastPage: number): void {
+    for (const [pc, { first, last }] of this.#regions) {
+      if (last < firstPage || first > lastPage) continue;
+      this.#tier!.drop(pc);
+      this.#regions.delete(pc);
+      this.#heat.delete(pc);
+      const entry = this.cache.get(pc);
+      // The block may have been compiled for bytes that did not change: it is translated anew all the same.
+      if (entry) this.cache.invalidate(Math.floor(pc / PAGE_SIZE), Math.floor(pc / PAGE_SIZE));
+    }
+  }
+
   #block(pc: number): CachedBlock {
     this.#lookups++;
+    if (this.#tier && this.#heatLimit === 0) this.#compile(pc);
     return this.cache.get(pc) ?? this.translate(pc);
   }
 
@@ -229,30 +332,58 @@ export class Cpu {
   /**
    * Runs until a trap or a fault, a store hook that asks to leave, or `limit` instructions.
    *
-   * @param limit Instructions, counted exactly.
+   * @param limit Instructions.
+   * @param exact Count them exactly; otherwise a few more may be executed, which is cheaper.
    * @returns A `Trap` reason, or one of {@linkcode Stop}; `pc` is where it stands.
    */
-  run(limit: number): number {
+  run(limit: number, exact = true): number {
     const end = this.#retired + limit;
     this.#pcWritten = false;
     if (this.trace) return this.#runTraced(end, this.trace);
+    const tier = this.#tier;
+    const blockReserve = exact ? MAX_BLOCK_INSNS : 0, tierReserve = exact ? TIER_RESERVE : 0;
     while (this.#retired < end) {
       const left = end - this.#retired;
-      if (left < MAX_BLOCK_INSNS) {
-        const reason = this.#step();
-        if (reason !== Stop.LIMIT) return reason;
-        continue;
+      let reason: number;
+      if (left < blockReserve) reason = this.#step();
+      else if (tier !== undefined && tier.has(this.#pc)) {
+        reason = left < tierReserve
+          ? this.#step()
+          : this.#runTier(tier, Math.min(left - tierReserve, TIER_FUEL));
+      } else {
+        let ip = this.#resumeIp;
+        if (
+          ip < 0 || this.#resumePc !== this.#pc || this.#resumeGeneration !== this.cache.generation
+        ) {
+          ip = this.#block(this.#pc).start;
+        }
+        reason = this.#execute(ip, Math.min(left - blockReserve, MAX_FUEL));
       }
-      let ip = this.#resumeIp;
-      if (
-        ip < 0 || this.#resumePc !== this.#pc || this.#resumeGeneration !== this.cache.generation
-      ) {
-        ip = this.#block(this.#pc).start;
-      }
-      const reason = this.#execute(ip, Math.min(left - MAX_BLOCK_INSNS, MAX_FUEL));
       if (reason !== Stop.LIMIT) return reason;
     }
     return Stop.LIMIT;
+  }
+
+  /** Runs compiled code, as long as there is some where execution goes on. */
+  #runTier(tier: CompilingTier, fuel: number): number {
+    const words = this.words;
+    this.#resumeIp = -1;
+    for (;;) {
+      this.#startFuel = fuel;
+      words[FUEL_WORD] = fuel;
+      const pc = tier.run(this.#pc), left = words[FUEL_WORD];
+      this.#retired += fuel - left;
+      this.#tierRetired += fuel - left;
+      this.#pc = pc;
+      // What compiled code leaves to the interpreter at its first instruction is executed there.
+      if (left === fuel) return this.#step();
+      fuel = left;
+      if (fuel < 0) return Stop.LIMIT;
+      if (!tier.has(pc)) {
+        this.#sample(pc);
+        return Stop.LIMIT;
+      }
+    }
   }
 
   #runTraced(end: number, trace: (pc: number) => void): number {
@@ -327,8 +458,12 @@ export class Cpu {
         case Exit.FUEL: {
           const block = cache.blockAt(ip);
           this.#pc = ip === block.start ? block.pc : cache.linkTarget(ip);
+          if (this.#tier && !once) this.#sample(this.#pc);
           return Stop.LIMIT;
         }
+        case Exit.ENTER:
+          this.#pc = cache.blockAt(ip).pc;
+          return Stop.LIMIT;
         case Exit.FAULT:
           return this.#fault(ip);
         default:

@@ -20,4 +20,6 @@ export const Exit = {
   FAULT: 5,
   /** The store at `ip` is done, and its hook asked to leave. */
   HOOK: 6,
+  /** The block at `ip` is compiled. */
+  ENTER: 7,
 } as const;

@@ -40,7 +40,7 @@ const enum Op {
   cvtF64U64 = 132, cvtF32S32 = 133, cvtF32U32 = 134, cvtF32S64 = 135, cvtF32U64 = 136, cvtS32F64 = 137,
   cvtU32F64 = 138, cvtS64F64 = 139, cvtU64F64 = 140, cvtS32F32 = 141, cvtU32F32 = 142, cvtS64F32 = 143,
   cvtU64F32 = 144, cvtF32F64 = 145, cvtF64F32 = 146, fpsync = 147, checkrm = 148, icount = 149,
-  clock = 150,
+  clock = 150, enter = 151,
 }
 // end of op numbers
 
@@ -68,6 +68,7 @@ const enum X {
   LINK = 2,
   INDIRECT = 3,
   FUEL_USED = 4,
+  ENTER = 7,
   IP = 16340,
   FUEL = 16341,
   TARGET = 16342,
@@ -539,6 +540,10 @@ export function makeRun(
           all32[X.IP] = ip;
           all32[X.FUEL] = fuel;
           return X.LINK;
+        case Op.enter:
+          all32[X.IP] = ip;
+          all32[X.FUEL] = fuel;
+          return X.ENTER;
 
         // Host arithmetic where only the value can be seen: rounding to nearest, NX already set, and a result that is
         // neither tiny, infinite nor NaN. Everything else is softfloat's.

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { Effect, mayExit, Op, OPS, Slot, SLOT_COUNT, slotFields, WORDS } from "./ops.ts";
+import { Effect, JumpHint, mayExit, Op, OPS, Slot, SLOT_COUNT, slotFields, WORDS } from "./ops.ts";
 
 /** A value: a slot (0 and up) or a constant of this builder (negative). */
 export type Value = number;
@@ -482,19 +482,19 @@ export class Builder {
     this.#links.push({ at, field, pc });
   }
 
-  /** Goes on at a constant guest address. */
-  jump(pc: number): void {
+  /** Goes on at a constant guest address; `hint` is a `JumpHint`. */
+  jump(pc: number, hint: number = JumpHint.NONE): void {
     this.#commit();
     const at = this.#length;
-    this.#emit(Op.jump, this.count, 0, 0, 0, 0);
+    this.#emit(Op.jump, this.count, 0, 0, 0, hint);
     this.#link(at, 4, pc);
     this.ended = true;
   }
 
-  /** Goes on at `(target & mask)`; `mask` is sign-extended. */
-  jumpIndirect(target: Value, mask: number): void {
+  /** Goes on at `(target & mask)`; `mask` is sign-extended, `hint` is a `JumpHint`. */
+  jumpIndirect(target: Value, mask: number, hint: number = JumpHint.NONE): void {
     [target] = this.#commit([target]);
-    this.#emit(Op.jumpInd, this.count, this.#slot(target), 0, mask, mask >> 31);
+    this.#emit(Op.jumpInd, this.count, this.#slot(target), hint, mask, mask >> 31);
     this.ended = true;
   }
 

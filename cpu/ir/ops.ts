@@ -110,8 +110,8 @@ const rows: [name: string, fields: string, effect: number, doc: string][] = [
   ["st32", "a b i", STORE, "32 bits at a + i = b"],
   ["st64", "a b i", STORE, "64 bits at a + i = b"],
   // Block ends. `d` is the number of guest instructions in the block, this one included.
-  ["jump", "d c", END, "go on at successor c"],
-  ["jumpInd", "d a i", END, "go on at guest address a & i"],
+  ["jump", "d c j", END, "go on at successor c; j is a `JumpHint`"],
+  ["jumpInd", "d a b i", END, "go on at guest address a & i; b is a `JumpHint`, not a slot"],
   ["brEq", "d a b c j", END, "go on at successor a == b ? c : j"],
   ["brNe", "d a b c j", END, "go on at successor a != b ? c : j"],
   ["brLt", "d a b c j", END, "go on at successor a < b signed ? c : j"],
@@ -241,6 +241,8 @@ const rows: [name: string, fields: string, effect: number, doc: string][] = [
   // Counters.
   ["icount", "d", STATE, "d = guest instructions executed before this one"],
   ["clock", "d i", STATE, "d = time in ticks of i Hz since a fixed point"],
+  // Written over the first record of a block that a compiling tier has: never in a block as built.
+  ["enter", "", END, "leave for the compiled code of this block"],
 ];
 
 /** The table, indexed by op number. */
@@ -263,6 +265,15 @@ export function opNumber(name: string): number {
   if (code === undefined) throw new RangeError(`Cannot find an op named "${name}"`);
   return code;
 }
+
+/** What a jump is for, where the instruction set says so; it changes nothing but how a tier links code. */
+export const JumpHint = {
+  NONE: 0,
+  /** A call: the return address is the instruction after the block. */
+  CALL: 1,
+  /** A return. */
+  RETURN: 2,
+} as const;
 
 /** Operation of `amo32` and `amo64`, in `j`. */
 export const Amo = {
@@ -341,7 +352,7 @@ export function slotFields(op: OpInfo): { reads: number[]; writes: boolean } {
   }
   const reads: number[] = [];
   if (fields.includes("a")) reads.push(2);
-  if (fields.includes("b")) reads.push(3);
+  if (fields.includes("b") && op.name !== "jumpInd") reads.push(3);
   if (fields.includes("c") && op.effect !== END) reads.push(4);
   return { reads, writes: fields.includes("d") && op.effect !== END };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Builder, Value } from "../ir/builder.ts";
-import { Fp, Op, Slot, Trap } from "../ir/ops.ts";
+import { Fp, JumpHint, Op, Slot, Trap } from "../ir/ops.ts";
 import type { FieldInfo, Fields, Row } from "../isa/decoder.ts";
 import { F_BASE, X_BASE } from "./state.ts";
 
@@ -53,6 +53,11 @@ export function rows(
   ][]
 ): RvRow[] {
   return list.map(([name, pattern, asm, lift, more]) => ({ name, pattern, asm, lift, ...more }));
+}
+
+/** Whether x`n` is a link register by convention: ra or t0. */
+export function isLink(n: number): boolean {
+  return n === 1 || n === 5;
 }
 
 /** Context of a lift: registers, widths and the ops whose width is XLEN. */
@@ -138,10 +143,16 @@ export class Lifter {
   branch(op: number, f: Fields): void {
     this.b.branch(op, this.x(f.rs1), this.x(f.rs2), this.wrap(this.pc + f.imm), this.next);
   }
-  /** Jump to `target & ~1`, linking to x`rd`. */
-  jumpIndirect(rd: number, target: Value): void {
+  /** Jump to `target & ~1`, which came from x`rs1`, linking to x`rd`. */
+  jumpIndirect(rd: number, rs1: number, target: Value): void {
     this.setX(rd, this.imm(this.next));
-    this.b.jumpIndirect(this.xlen === 32 ? this.b.zext32(target) : target, -2);
+    // Volume I, "Unconditional Jumps": the return-address stack hints of JALR.
+    const hint = isLink(rd)
+      ? isLink(rs1) && rs1 !== rd ? JumpHint.NONE : JumpHint.CALL
+      : isLink(rs1)
+      ? JumpHint.RETURN
+      : JumpHint.NONE;
+    this.b.jumpIndirect(this.xlen === 32 ? this.b.zext32(target) : target, -2, hint);
   }
   /** Illegal-instruction exception. */
   illegal(): void {
@@ -170,4 +181,4 @@ export class Lifter {
   }
 }
 
-export { Fp, Op, Slot, Trap };
+export { Fp, JumpHint, Op, Slot, Trap };

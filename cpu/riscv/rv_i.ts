@@ -6,7 +6,7 @@
  * @module
  */
 import type { Fields } from "../isa/decoder.ts";
-import { type Lifter, Op, rows, Slot, Trap } from "./lifter.ts";
+import { isLink, JumpHint, type Lifter, Op, rows, Slot, Trap } from "./lifter.ts";
 
 const branch = (op: number) => (c: Lifter, f: Fields) => c.branch(op, f);
 const load = (op: number) => (c: Lifter, f: Fields) => c.setX(f.rd, c.load(op, f.rs1, f.imm));
@@ -29,10 +29,10 @@ export const RV_I = rows(
   }],
   ["jal", "imm[20] imm[10:1] imm[11] imm[19:12] rd 1101111", "{rd},{target}", (c, f) => {
     c.setX(f.rd, c.imm(c.next));
-    c.b.jump(c.wrap(c.pc + f.imm));
+    c.b.jump(c.wrap(c.pc + f.imm), isLink(f.rd) ? JumpHint.CALL : JumpHint.NONE);
   }],
   ["jalr", "imm rs1 000 rd 1100111", "{rd},{imm}({rs1})", (c, f) => {
-    c.jumpIndirect(f.rd, c.add(c.x(f.rs1), c.b.imm(f.imm)));
+    c.jumpIndirect(f.rd, f.rs1, c.add(c.x(f.rs1), c.b.imm(f.imm)));
   }],
   ["beq", B + "000" + B2, "{rs1},{rs2},{target}", branch(Op.brEq)],
   ["bne", B + "001" + B2, "{rs1},{rs2},{target}", branch(Op.brNe)],

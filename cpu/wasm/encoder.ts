@@ -98,7 +98,7 @@ export class ModuleWriter {
   #functionNames = new Map<number, string>();
   #localNames = new Map<number, ReadonlyMap<number, string>>();
 
-  /** @param name Name of the module in stack traces and dumps. */
+  /** Starts an empty module. @param name Its name in stack traces and dumps. */
   constructor(name?: string) {
     this.#name = name;
   }
@@ -222,7 +222,8 @@ export class ModuleWriter {
       const params = this.#paramCounts[this.#types[index]];
       if (body.params !== params) {
         throw new Error(
-          `Cannot write the body of function ${index}: it was started with ${body.params} parameters, its type has ${params}`,
+          `Cannot write the body of function ${index}: ` +
+            `it was started with ${body.params} parameters, its type has ${params}`,
         );
       }
       body.writeTo(this.#bodies);
@@ -329,8 +330,9 @@ export class ModuleWriter {
   ): number {
     const out = this.#entry(ELEMENTS);
     const plain = type === ValType.funcref;
-    out.byte(plain ? 2 : 6);
-    out.u32(table);
+    const short = plain && table === 0;
+    out.byte(short ? 0 : plain ? 2 : 6);
+    if (!short) out.u32(table);
     if (typeof offset === "number") {
       out.byte(Op.i32_const);
       out.s32(offset);
@@ -339,8 +341,8 @@ export class ModuleWriter {
       out.u32(offset.global);
     }
     out.byte(Op.end);
-    if (plain) out.byte(0);
-    else out.valType(type);
+    if (!plain) out.valType(type);
+    else if (!short) out.byte(0);
     this.#elements(functions, type, out);
     return this.#sections[ELEMENTS].count - 1;
   }
@@ -364,7 +366,7 @@ export class ModuleWriter {
 
   // ---- the module ----
 
-  /** The module. @throws {Error} If a declared function has no body. */
+  /** The module, as a view of a larger buffer. @throws {Error} If a declared function has no body. */
   finish(): Uint8Array<ArrayBuffer> {
     let size = sizeOfU32(this.#starts.length);
     for (let i = 0; i < this.#starts.length; i++) {
@@ -396,7 +398,7 @@ export class ModuleWriter {
       }
     }
     this.#writeNames(out);
-    return out.toBytes();
+    return out.view();
   }
 
   #writeNames(out: ByteWriter): void {

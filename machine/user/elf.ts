@@ -8,11 +8,13 @@
 
 /** A file that cannot be run, with its name and the reason in the message. */
 export class ElfError extends Error {
+  /** "ElfError". */
   override name = "ElfError";
   /** Name of the file as it was given. */
   readonly file: string;
   /** Why it cannot be run. */
   readonly reason: string;
+  /** Makes the error for a file and a reason. */
   constructor(file: string, reason: string) {
     super(`Cannot run ${file}: ${reason}`);
     this.file = file;

@@ -98,11 +98,13 @@ export function errnoText(errno: number): string {
 
 /** A host operation that failed, with the error number that the guest gets. */
 export class HostError extends Error {
+  /** "HostError". */
   override name = "HostError";
   /** Linux error number, positive. */
   readonly errno: number;
   /** Whether the user should be told, because the number alone would mislead. */
   readonly notable: boolean;
+  /** Makes the error for a Linux error number. */
   constructor(errno: number, message: string, notable = false, cause?: unknown) {
     super(message, { cause });
     this.errno = errno;

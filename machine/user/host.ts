@@ -70,11 +70,15 @@ export interface HostFile {
 
 /** How a file is opened. */
 export interface HostOpen {
+  /** For reading. */
   read: boolean;
+  /** For writing. */
   write: boolean;
+  /** Its content is dropped. */
   truncate: boolean;
   /** The file must not exist and is created with `mode`. */
   createNew: boolean;
+  /** Permission bits of a file that is created; the host's umask applies too. */
   mode: number;
 }
 
@@ -84,19 +88,29 @@ export interface HostFileSystem {
   join(directory: string, name: string): string;
   /** Absolute path without symbolic links. */
   realPath(path: string): string;
+  /** Status of what a path names, be it a link. */
   lstat(path: string): HostStat;
+  /** Text of a symbolic link. */
   readLink(path: string): string;
   /** Names in a directory, without "." and "..". */
   readDirectory(path: string): string[];
+  /** Opens a file. */
   open(path: string, how: HostOpen): HostFile;
+  /** Makes a directory; the host's umask applies. */
   mkdir(path: string, mode: number): void;
   /** Removes a file or an empty directory. */
   remove(path: string): void;
+  /** Renames, replacing what is at `to`. */
   rename(from: string, to: string): void;
+  /** Makes a hard link. */
   link(from: string, to: string): void;
+  /** Makes a symbolic link. */
   symlink(target: string, path: string): void;
+  /** Sets permission bits. */
   chmod(path: string, mode: number): void;
+  /** Sets owner and group; null leaves one as it is. */
   chown(path: string, uid: number | null, gid: number | null): void;
+  /** Sets a file's size in bytes. */
   truncate(path: string, size: number): void;
   /** Sets times in milliseconds since 1970. */
   utime(path: string, atime: number, mtime: number): void;
@@ -154,9 +168,13 @@ export interface HostClock {
 
 /** The host of one machine. */
 export interface Host {
+  /** Standard input. */
   stdin: HostInput;
+  /** Standard output. */
   stdout: HostOutput;
+  /** Standard error. */
   stderr: HostOutput;
+  /** Clocks. */
   clock: HostClock;
   /** Fills a buffer with random bytes. */
   random(bytes: Uint8Array<ArrayBuffer>): void;
@@ -166,7 +184,8 @@ export interface Host {
   terminalSize?(): { columns: number; rows: number } | undefined;
   /** Process number for getpid; 1000 if absent. */
   pid?: number;
-  /** User and group of the process, if the host tells. */
+  /** User of the process, if the host tells. */
   uid?: number;
+  /** Group of the process, if the host tells. */
   gid?: number;
 }

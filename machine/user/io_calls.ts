@@ -4,18 +4,10 @@
  * @module
  */
 import { E } from "./errno.ts";
-import {
-  DirectoryFile,
-  Open,
-  type OpenFile,
-  Pipe,
-  PIPE_SIZE,
-  PipeFile,
-  RegularFile,
-  type Result,
-} from "./files.ts";
+import { DirectoryFile, Open, type OpenFile, RegularFile, type Result } from "./files.ts";
 import { destination, MAX_TRANSFER, newStruct, readVectors, source, utf8 } from "./guest_memory.ts";
 import type { Handler, Kernel } from "./kernel.ts";
+import { Pipe, PIPE_SIZE, PipeFile } from "./pipes.ts";
 import { isDirectory } from "./paths.ts";
 
 /** Bytes that a transfer to several buffers moves at once through a stream. */

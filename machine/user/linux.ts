@@ -101,6 +101,8 @@ export class Linux {
   #restart = 0;
 
   /**
+   * Makes a process whose program is loaded already.
+   *
    * @throws {HostError} If a granted directory is not there.
    * @throws {RangeError} If options contradict each other or guest memory is too small.
    */

@@ -169,6 +169,8 @@ export class Namespace {
   #root = new Overlay();
 
   /**
+   * Makes the name space of some grants.
+   *
    * @param files The host's files; without them there can be no grants.
    * @throws {HostError} If a granted directory does not exist or is no directory.
    */

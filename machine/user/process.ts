@@ -168,15 +168,13 @@ export class UserProcess {
 
   /**
    * Sends the guest a signal from outside, as kill(1) would. Handlers can't run while it sleeps in a call of the
-   * backdoor: a signal without a handler kills it at once, and so does any signal that comes a second time.
-   *
-   * @returns false if the guest has ended and there is nothing left that a signal could end.
+   * backdoor: a signal without a handler kills it at once, and so does any signal that comes a second time. After the
+   * guest's end a signal ends the wait for event callbacks.
    */
-  raise(signal: number): boolean {
+  raise(signal: number): void {
     if (this.#finished) {
-      const waiting = !this.#giveUp.signal.aborted;
       this.#giveUp.abort();
-      return waiting;
+      return;
     }
     const { signals } = this.#linux.kernel, bit = 1n << BigInt(signal - 1);
     const again = (signals.pending & bit) !== 0n;
@@ -190,7 +188,6 @@ export class UserProcess {
       this.#linux.cancel(this.#outcome);
       this.#wake();
     }
-    return true;
   }
 
   /** Runs until the guest ends, `maxInstructions` are executed, or the signal is aborted. */
@@ -224,7 +221,7 @@ export class UserProcess {
       if (cpu.instructions >= end) return { reason: "limit" };
       let limit = Math.min(end, this.#nextDrain);
       if (cpu.trace) limit = Math.min(limit, cpu.instructions + TRACED_SLICE);
-      const later = this.#burst(limit);
+      const later = this.#burst(limit, limit === end);
       if (later) await this.#sleep(later);
       else if (performance.now() < turn) continue;
       else await this.#turn();
@@ -233,16 +230,16 @@ export class UserProcess {
   }
 
   /**
-   * Runs up to an instruction count, or shorter if there is something to do that is not the guest's.
+   * Runs up to an instruction count (a few more if it need not be exact), or shorter if there is something to do that is not the guest's.
    *
    * @returns What the guest sleeps for.
    */
-  #burst(limit: number): Promise<unknown> | undefined {
+  #burst(limit: number, exact: boolean): Promise<unknown> | undefined {
     const { cpu } = this, channel = this.#channel, backdoor = this.#backdoor;
     for (let credit = CALLS; credit > 0; credit--) {
       const left = limit - cpu.instructions;
       if (left <= 0) return undefined;
-      const why = cpu.run(left);
+      const why = cpu.run(left, exact);
       switch (why) {
         case Stop.LIMIT:
           return undefined;

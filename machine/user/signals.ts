@@ -116,11 +116,13 @@ export interface SigAction {
 
 /** A signal and why it was sent. */
 export interface SigInfo {
+  /** Its number. */
   signal: number;
   /** `si_code`. */
   code: number;
-  /** Sender, for signals that were sent. */
+  /** Process of the sender, for signals that were sent. */
   pid?: number;
+  /** User of the sender. */
   uid?: number;
   /** `si_value`. */
   value?: bigint;

@@ -6,6 +6,12 @@
 import { E, hostError } from "./errno.ts";
 import type { HostInput, HostOutput } from "./host.ts";
 
+/** What must be closed when the guest has ended. */
+export interface Closable {
+  /** Lets the stream's other end know. */
+  close(): Promise<void>;
+}
+
 /** Input that is at its end. */
 export const emptyInput: HostInput = { readSync: () => 0 };
 
@@ -23,8 +29,11 @@ export function inputFromBytes(data: Uint8Array | string): HostInput {
   };
 }
 
-/** Input from a web stream; the guest waits for it without blocking the event loop. */
-export function inputFromStream(stream: ReadableStream<Uint8Array>): HostInput {
+/**
+ * Input from a web stream; the guest waits for it without blocking the event loop. What the guest does not read is
+ * cancelled by `close`.
+ */
+export function inputFromStream(stream: ReadableStream<Uint8Array>): HostInput & Closable {
   const reader = stream.getReader();
   let rest: Uint8Array = new Uint8Array();
   return {
@@ -44,6 +53,7 @@ export function inputFromStream(stream: ReadableStream<Uint8Array>): HostInput {
       rest = rest.subarray(part.length);
       return part.length;
     },
+    close: () => reader.cancel(),
   };
 }
 
@@ -55,19 +65,25 @@ export function outputToCallback(
 }
 
 /** Output to a web stream; the guest waits until the stream takes it. */
-export function outputToStream(stream: WritableStream<Uint8Array>): HostOutput {
+export function outputToStream(stream: WritableStream<Uint8Array>): HostOutput & Closable {
   const writer = stream.getWriter();
+  let broken = false;
   return {
     async write(bytes) {
       try {
         await writer.write(bytes.slice());
       } catch (error) {
+        broken = true;
         const failed = hostError(error, "write the guest's output stream");
         // A closed or cancelled reader is what Linux calls a broken pipe.
         throw failed.errno === E.EIO
           ? hostError({ code: "EPIPE", message: String(error) }, "write")
           : failed;
       }
+    },
+    async close() {
+      // Whoever broke the stream knows; the guest has been told.
+      if (!broken) await writer.close();
     },
   };
 }

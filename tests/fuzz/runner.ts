@@ -27,13 +27,15 @@ export interface Outcome {
 /**
  * What QEMU 7.2 does differently, or can't do. The generator keeps away from these, and says so here:
  *
- * - Zicond (`czero.*`) and the `cbo.*` instructions came with QEMU 8: tests/riscv_*_test.ts and interp_ops_test.ts
- *   test their ops.
+ * - Zicond (`czero.*`) and the `cbo.*` instructions came with QEMU 8: differential_test.ts tests them against the
+ *   manual's definitions.
  * - `ctzw` of a register whose low word is 0 gives the trailing zeros of all 64 bits under QEMU 7.2 (fixed in 8.0: "fix
  *   ctzw behavior"); the manual says 32. The generator sets a bit first; interp_ops_test.ts tests `ctz32` of 0.
- * - `sc.w` after `lr.d` of the same address: QEMU compares the low words only, this emulator all 64 bits. The manual
- *   allows both to succeed or fail ("A", section on eventual success). Pairs are generated with equal widths.
- * - `sc` to a misaligned address without a reservation fails quietly under QEMU; here it is a fault, as on hardware.
+ * - `sc.w` after `lr.d` of the same address: QEMU compares and stores the low words but reports failure if the high
+ *   word isn't the low one's sign; this emulator compares all 64 bits and doesn't store. Pairs are generated with equal
+ *   widths.
+ * - `sc` to a misaligned address without a reservation fails quietly under QEMU; here it is a fault, as for other
+ *   atomics. Atomics are generated with aligned addresses; faults.ts tests the others.
  * - Counters (`cycle`, `time`, `instret`) are host time under QEMU; here `cycle` and `instret` count instructions,
  *   which differential_test.ts tests against single steps.
  */

@@ -26,7 +26,7 @@ const BLOCK = 0, LOOP = 1, IF = 2, ELSE = 3;
  *
  * A method appends one instruction; each has the name it has in the text format. Nesting, branch depths and indices of
  * locals are checked; operand types are V8's to validate. Blocks return a label, which {@linkcode depthTo} makes a
- * branch depth.
+ * branch depth. An opcode that the table does not have can be written with `byte` and `u32`.
  */
 export class BodyWriter extends ByteWriter {
   #params = 0;
@@ -63,8 +63,9 @@ export class BodyWriter extends ByteWriter {
   /** Declares a local, at any time; returns its index. Successive locals of one type take no more space. */
   local(type: number, name?: string): number {
     this.#locals.push(type);
-    if (name !== undefined) this.nameLocal(this.#variables, name);
-    return this.#variables++;
+    const index = this.#variables++;
+    if (name !== undefined) this.nameLocal(index, name);
+    return index;
   }
 
   /** Names a local or a parameter, for debugging. */
@@ -96,7 +97,7 @@ export class BodyWriter extends ByteWriter {
   finish(): Uint8Array<ArrayBuffer> {
     const out = new ByteWriter(this.at + 64);
     this.writeTo(out);
-    return out.toBytes();
+    return out.view();
   }
 
   // ---- any instruction ----
@@ -167,7 +168,11 @@ export class BodyWriter extends ByteWriter {
     this.#code(Op.else);
   }
 
-  /** Closes the innermost block. The function's own `end` is written by {@linkcode finish}. @throws {Error} If none is open. */
+  /**
+   * Closes the innermost block. The function's own `end` is not to be written.
+   *
+   * @throws {Error} If no block is open.
+   */
   end(): void {
     if (this.#depth === 0) throw new Error("Cannot write end: no block is open");
     this.#depth--;
@@ -205,13 +210,12 @@ export class BodyWriter extends ByteWriter {
 
   /** Branches to `depths[operand]`, or `otherwise` beyond them. */
   brTable(depths: ArrayLike<number>, otherwise: number): void {
-    this.reserve(5 * depths.length + 16);
-    this.#index(Op.br_table, depths.length);
     for (let i = 0; i < depths.length; i++) {
       if (depths[i] >>> 0 > this.#depth) this.#badDepth(depths[i]);
-      this.u32(depths[i]);
     }
     if (otherwise >>> 0 > this.#depth) this.#badDepth(otherwise);
+    this.#index(Op.br_table, depths.length);
+    for (let i = 0; i < depths.length; i++) this.u32(depths[i]);
     this.u32(otherwise);
   }
 

@@ -14,11 +14,14 @@ const encoder = new TextEncoder();
 
 /** A growing run of bytes, with the number formats of WebAssembly. */
 export class ByteWriter {
+  /** The buffer. */
   protected bytes: Uint8Array<ArrayBuffer>;
+  /** Bytes written. */
   protected at = 0;
+  /** From here on there is less than {@linkcode SLACK} free. */
   protected limit: number;
 
-  /** @param capacity Bytes to make room for at first. */
+  /** Makes an empty one. @param capacity Bytes to make room for at first. */
   constructor(capacity = 512) {
     this.bytes = new Uint8Array(capacity + SLACK);
     this.limit = capacity;
@@ -136,8 +139,8 @@ export class ByteWriter {
     else this.byte(type & 0x7f);
   }
 
-  /** What was written, copied. */
-  toBytes(): Uint8Array<ArrayBuffer> {
-    return this.bytes.slice(0, this.at);
+  /** What was written, until this writer is used again. */
+  view(): Uint8Array<ArrayBuffer> {
+    return this.bytes.subarray(0, this.at);
   }
 }

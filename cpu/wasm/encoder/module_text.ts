@@ -161,7 +161,7 @@ class ModulePrinter {
   }
 
   #comment({ start, end }: Section, what: string): string {
-    return `;; ${what.replaceAll(/[^ -~]/g, "?")}: ${end - start} bytes`;
+    return `(; ${what.replaceAll(/[^ -:<-~]/g, "?")}: ${end - start} bytes ;)`;
   }
 
   #type(r: Reader): string {

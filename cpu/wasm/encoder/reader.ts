@@ -18,6 +18,7 @@ export class Reader {
   readonly #bytes: Uint8Array;
   readonly #end: number;
 
+  /** Reads `bytes` from `at` up to `end`. */
   constructor(bytes: Uint8Array, at = 0, end: number = bytes.length) {
     this.#bytes = bytes;
     this.at = at;

@@ -1,0 +1,230 @@
+/**
+ * Regions: blocks joined by direct branches, which a compiling tier turns into one function.
+ *
+ * A region has one entry. Calls (jumps that leave a return address) are not followed: the region goes on at the return
+ * address. Dominators and merge points follow Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001);
+ * turning them into structured control flow follows Ramsey, "Beyond Relooper" (ICFP 2022).
+ *
+ * @module
+ */
+import type { IrBlock } from "../ir/builder.ts";
+import { JumpHint, Op, WORDS } from "../ir/ops.ts";
+
+/** How a block of a region ends. */
+export const Ending = {
+  /** One successor. */
+  JUMP: 0,
+  /** Two successors: taken, then not taken. */
+  BRANCH: 1,
+  /** A direct call; the successor is the return address. */
+  CALL: 2,
+  /** An indirect call; the successor is the return address. */
+  CALL_INDIRECT: 3,
+  /** An indirect jump or return. */
+  INDIRECT: 4,
+  /** A trap: the run loop goes on. */
+  TRAP: 5,
+} as const;
+
+/** A block in a region. */
+export interface RegionBlock {
+  /** The block. */
+  readonly ir: IrBlock;
+  /** Position in reverse postorder, from 0 for the entry. */
+  index: number;
+  /** Word index of the terminator in `ir.code`. */
+  readonly terminator: number;
+  /** One of {@linkcode Ending}. */
+  readonly ending: number;
+  /** Guest address of the called function, for CALL. */
+  readonly callee: number;
+  /** Guest addresses of the successors. */
+  readonly targets: readonly number[];
+  /** The successors in the region, undefined for those that are not: control leaves to the guest address. */
+  successors: (RegionBlock | undefined)[];
+  /** Immediate dominator; the entry's is itself. */
+  dominator: RegionBlock;
+  /** Blocks that it dominates immediately, in reverse postorder. */
+  children: RegionBlock[];
+  /** Whether several forward edges meet here. */
+  merge: boolean;
+  /** Whether a back edge leads here. */
+  loop: boolean;
+}
+
+/** A region, its blocks in reverse postorder. */
+export interface Region {
+  /** Guest address of the entry. */
+  readonly pc: number;
+  readonly blocks: readonly RegionBlock[];
+  /** Guest instructions in it. */
+  readonly count: number;
+}
+
+/** Most guest instructions in a region; what does not fit is left to other regions. */
+export const MAX_REGION_INSNS = 2000;
+const TWO32 = 0x1_0000_0000;
+
+function linkPc(code: Int32Array, link: number): number {
+  return code[link + 5] * TWO32 + (code[link + 4] >>> 0);
+}
+
+/** Reads how a block ends. */
+function describe(ir: IrBlock): Omit<RegionBlock, "index" | "dominator"> {
+  const code = ir.code;
+  let at = code.length - WORDS;
+  while (code[at] === Op.link) at -= WORDS;
+  const op = code[at], next = ir.pc + ir.bytes;
+  let ending: number = Ending.TRAP, callee = 0, targets: number[] = [];
+  if (op === Op.jump) {
+    const target = linkPc(code, code[at + 4]);
+    if (code[at + 5] === JumpHint.CALL) {
+      ending = Ending.CALL;
+      callee = target;
+      targets = [next];
+    } else {
+      ending = Ending.JUMP;
+      targets = [target];
+    }
+  } else if (op === Op.jumpInd) {
+    ending = code[at + 3] === JumpHint.CALL ? Ending.CALL_INDIRECT : Ending.INDIRECT;
+    if (ending === Ending.CALL_INDIRECT) targets = [next];
+  } else if (op >= Op.brEq && op <= Op.brGeu) {
+    ending = Ending.BRANCH;
+    targets = [linkPc(code, code[at + 4]), linkPc(code, code[at + 5])];
+  }
+  return {
+    ir,
+    terminator: at,
+    ending,
+    callee,
+    targets,
+    successors: [],
+    children: [],
+    merge: false,
+    loop: false,
+  };
+}
+
+/** Collects the blocks reachable from `pc`, breadth first, until the region is full. */
+function collect(pc: number, lift: (pc: number) => IrBlock): Map<number, RegionBlock> {
+  const found = new Map<number, RegionBlock>();
+  const queue = [pc];
+  let count = 0;
+  for (const at of queue) {
+    if (found.has(at) || count >= MAX_REGION_INSNS) continue;
+    const ir = lift(at);
+    // A block that starts where nothing can be fetched is left to the run loop.
+    if (ir.bytes === 0) continue;
+    count += ir.count;
+    const block = describe(ir) as RegionBlock;
+    block.index = -1;
+    found.set(at, block);
+    queue.push(...block.targets);
+  }
+  return found;
+}
+
+/** Reverse postorder by an explicit stack. */
+function order(entry: RegionBlock): RegionBlock[] {
+  const postorder: RegionBlock[] = [];
+  const seen = new Set([entry]);
+  const stack: { block: RegionBlock; next: number }[] = [{ block: entry, next: 0 }];
+  while (stack.length > 0) {
+    const top = stack[stack.length - 1];
+    const successor = top.block.successors[top.next++];
+    if (top.next > top.block.successors.length) {
+      postorder.push(top.block);
+      stack.pop();
+    } else if (successor && !seen.has(successor)) {
+      seen.add(successor);
+      stack.push({ block: successor, next: 0 });
+    }
+  }
+  return postorder.reverse();
+}
+
+function findDominators(
+  blocks: RegionBlock[],
+  predecessors: Map<RegionBlock, RegionBlock[]>,
+): void {
+  const [entry] = blocks;
+  const known = new Set([entry]);
+  entry.dominator = entry;
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const block of blocks) {
+      if (block === entry) continue;
+      let dominator: RegionBlock | undefined;
+      for (let other of predecessors.get(block)!) {
+        if (!known.has(other)) continue;
+        if (dominator === undefined) {
+          dominator = other;
+          continue;
+        }
+        while (dominator !== other) {
+          while (dominator.index > other.index) dominator = dominator.dominator;
+          while (other.index > dominator.index) other = other.dominator;
+        }
+      }
+      if (!known.has(block) || block.dominator !== dominator) {
+        block.dominator = dominator!;
+        known.add(block);
+        changed = true;
+      }
+    }
+  }
+}
+
+/** Whether `a` dominates `b`. */
+export function dominates(a: RegionBlock, b: RegionBlock): boolean {
+  while (b.index > a.index) b = b.dominator;
+  return a === b;
+}
+
+/**
+ * Forms the region with its entry at `pc`; undefined if nothing can be fetched there.
+ *
+ * Control flow in it is reducible: an edge into the middle of a loop leaves the region instead.
+ */
+export function formRegion(pc: number, lift: (pc: number) => IrBlock): Region | undefined {
+  const found = collect(pc, lift);
+  const entry = found.get(pc);
+  if (!entry) return undefined;
+  for (const block of found.values()) {
+    block.successors = block.targets.map((target) => found.get(target));
+  }
+  for (;;) {
+    const blocks = order(entry);
+    const predecessors = new Map<RegionBlock, RegionBlock[]>();
+    blocks.forEach((block, index) => {
+      block.index = index;
+      predecessors.set(block, []);
+    });
+    for (const block of blocks) {
+      for (const successor of block.successors) {
+        if (successor) predecessors.get(successor)!.push(block);
+      }
+    }
+    findDominators(blocks, predecessors);
+    let cut = false;
+    for (const block of blocks) {
+      block.successors = block.successors.map((successor) => {
+        const back = successor && successor.index <= block.index;
+        if (!back || dominates(successor, block)) return successor;
+        cut = true;
+        return undefined;
+      });
+    }
+    if (cut) continue;
+    for (const block of blocks) {
+      const incoming = predecessors.get(block)!;
+      block.children = [];
+      block.loop = incoming.some((other) => other.index >= block.index);
+      block.merge = incoming.filter((other) => other.index < block.index).length > 1;
+    }
+    for (const block of blocks) if (block !== entry) block.dominator.children.push(block);
+    const count = blocks.reduce((sum, { ir }) => sum + ir.count, 0);
+    return { pc, blocks, count };
+  }
+}
