@@ -392,7 +392,7 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
   const limit = one("max-instructions");
   const maxInstructions = limit === undefined ? Infinity : parseCount("max-instructions", limit);
   const stats = one("stats");
-  if (stats !== undefined) oneOf("stats", stats, ["", "json"]);
+  if (stats) oneOf("stats", stats, ["json"]);
   const trace = one("trace") === undefined ? undefined : new LineSink(one("trace")!);
   // What else goes to standard error comes where it belongs between the instructions.
   const say = (message: string) => {
@@ -418,4 +418,9 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
     trace?.flush();
     if (stats !== undefined) writeStats(machine, stats);
   }
+}
+
+/** Runs the command line of this process and exits with its status. */
+export async function start(): Promise<never> {
+  Deno.exit(await main(Deno.args));
 }

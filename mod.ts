@@ -12,7 +12,7 @@
  *   backdoor: { call: (_cpu, command, argument) => command + argument },
  * });
  * const result = await machine.run();
- * console.log(result.reason, result.status);
+ * console.log(result.reason); // "exit"
  * ```
  *
  * @module
@@ -22,10 +22,15 @@ export { AddressSpace, GuestMemoryError } from "./mmu/address_space.ts";
 export type * from "./backdoor/types.ts";
 export { NOT_HANDLED } from "./backdoor/types.ts";
 export * from "./backdoor/define.ts";
-export { BackdoorModuleError } from "./backdoor/callbacks.ts";
+export { BackdoorModuleError, type ModuleFailure } from "./backdoor/callbacks.ts";
+export type { ErrorPolicy } from "./backdoor/channel.ts";
+export type { ChannelGeometry } from "./backdoor/protocol.ts";
+export type { PassOptions } from "./cpu/ir/builder.ts";
+export type * from "./machine/user/host.ts";
+export type { Grant } from "./machine/user/paths.ts";
 export { VERSION } from "./version.ts";
 
 if (import.meta.main) {
-  const { main } = await import(new URL("./cli.ts", import.meta.url).href);
-  Deno.exit(await main(Deno.args));
+  const { start } = await import("./cli.ts");
+  await start();
 }

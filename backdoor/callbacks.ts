@@ -28,6 +28,7 @@ export type ModuleFailure =
 
 /** A callback module that can't be used: what was tried, why it failed and what to do. */
 export class BackdoorModuleError extends Error {
+  /** For `error.name` in messages. */
   override name = "BackdoorModuleError";
   /** Why. */
   readonly reason: ModuleFailure;
@@ -35,6 +36,7 @@ export class BackdoorModuleError extends Error {
   readonly module: string;
 
   /** @param message What was tried, why it failed, what to do. */
+  /** Makes an error; `message` says what was tried, why it failed and what to do. */
   constructor(reason: ModuleFailure, module: string, message: string, options?: ErrorOptions) {
     super(message, options);
     this.reason = reason;

@@ -6,6 +6,7 @@
 
 /** What can't be run, and why: the message is for users. */
 export class MachineError extends Error {
+  /** For `error.name` in messages. */
   override name = "MachineError";
 }
 

@@ -31,9 +31,16 @@ export const Prot = { NONE: 0, READ: 1, WRITE: 2, EXEC: 4 } as const;
 
 /** A host access to guest memory that the guest's mappings do not allow. */
 export class GuestMemoryError extends Error {
+  /** For `error.name` in messages. */
   override name = "GuestMemoryError";
   /** Guest address of the access. */
   readonly address: number;
+  /**
+   * Describes an access.
+   *
+   * @param what What was tried, such as "read".
+   * @param length Bytes of the access.
+   */
   constructor(what: string, address: number, length: number) {
     super(
       `Cannot ${what} ${length} byte${length === 1 ? "" : "s"} at guest address 0x${
@@ -67,6 +74,7 @@ export class AddressSpace {
   #pages: Uint8Array;
   #view: DataView;
 
+  /** An address space over an arena, with nothing mapped. */
   constructor(arena: Arena) {
     this.arena = arena;
     this.pageCount = arena.guestBytes >>> PAGE_SHIFT;

@@ -300,6 +300,25 @@ Deno.test("printFunction throws when bytes are no body", () => {
   }
 });
 
+Deno.test("printModule throws when a section is inconsistent", () => {
+  const bad: [number[], string][] = [
+    [[1, 2, 0, 0], "section 1 has another size"],
+    [[1, 2, 0], "section 1 ends early"],
+    [[1, 4, 1, 0x5f, 0, 0], "a function type is expected"],
+    [[2, 4, 1, 0, 0, 4], "an import of kind 4"],
+    [[3, 2, 1, 0], "1 functions have no body"],
+    [[3, 2, 1, 0, 10, 4, 1, 2, 0, 0x0b], "there is no type 0"],
+    [[10, 4, 1, 2, 0, 0x0b], "a body without function"],
+    [[14, 0], "section 14"],
+  ];
+  for (const [bytes, text] of bad) {
+    const module = Uint8Array.from([...new ModuleWriter().finish(), ...bytes]);
+    assertThrows(() => printModule(module), SyntaxError, text);
+  }
+  assertThrows(() => printModule(Uint8Array.from([0, 0x61])), SyntaxError, "ends early");
+  assertThrows(() => printModule(new Uint8Array(8)), SyntaxError, "no module of version 1");
+});
+
 Deno.test("printModule throws a SyntaxError when a module is cut off", () => {
   const bytes = full();
   const whole: number[] = [];

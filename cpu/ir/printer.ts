@@ -4,7 +4,7 @@
  * @module
  */
 import type { IrBlock } from "./builder.ts";
-import { Amo, Effect, Fp, Op, type OpInfo, OPS, Slot, Trap, WORDS } from "./ops.ts";
+import { Amo, Effect, Fp, JumpHint, Op, type OpInfo, OPS, Slot, Trap, WORDS } from "./ops.ts";
 
 const ROUNDING = ["rne", "rtz", "rdn", "rup", "rmm", "rm5", "rm6", "dyn"];
 const nameIn = (table: Readonly<Record<string, number>>, value: number) =>
@@ -39,6 +39,10 @@ function modifier(info: OpInfo, j: number): string {
   return flags.filter((flag) => flag !== "").join(" ");
 }
 
+function hint(kind: number): string {
+  return kind === JumpHint.NONE ? "" : `, ${nameIn(JumpHint, kind)}`;
+}
+
 /** Text of the record at word index `at`, without line feed. */
 export function printRecord(
   code: Int32Array,
@@ -52,6 +56,8 @@ export function printRecord(
   if (op === Op.trap) return `trap ${nameIn(Trap, a)} at ${pc}, length ${b}`;
   if (op === Op.link) return `link ${pc}${a < 0 ? "" : `, patches @${a}`}`;
   if (op === Op.goto) return `goto @${b}, at ${pc}`;
+  if (op === Op.jump) return `jump @${c}${hint(j)}`;
+  if (op === Op.jumpInd) return `jumpInd ${name(a)}, ${number(immediate(c, j))}${hint(b)}`;
   const ends = info.effect === Effect.END;
   const words = info.fields.split(" ").filter((field) => field !== "" && field !== "d");
   const operands = words.map((field) => {

@@ -140,7 +140,8 @@ function checkLinks(
   } else if (op.code !== Op.jumpInd) {
     const fields = op.fields.split(" ");
     if (fields.includes("c")) owners.push(terminator + 4);
-    if (fields.includes("j")) owners.push(terminator + 5);
+    // A jump's j is a hint.
+    if (fields.includes("j") && op.code !== Op.jump) owners.push(terminator + 5);
   }
   const links = (code.length - terminator) / WORDS - 1;
   if (links !== owners.length) problem(terminator, `${links} links instead of ${owners.length}`);
