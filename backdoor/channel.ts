@@ -296,6 +296,24 @@ export class BackdoorChannel {
     return this.#oddStore(cpu, offset, size, low, high);
   }
 
+  /**
+   * A guest's store to the control area that misses all doorbells: writes its bytes.
+   *
+   * @returns False, and nothing is written, if it hits one: then {@linkcode controlStore} answers it.
+   */
+  quietStore(address: number, size: number, low: number, high: number): boolean {
+    if (((address - this.#control) & 63) + size > Control.DOORBELL) return false;
+    if ((address & 3) === 0 && size >= 4) {
+      this.#m32[address >>> 2] = low;
+      if (size === 8) this.#m32[(address >>> 2) + 1] = high;
+    } else {
+      for (let i = 0; i < size; i++) {
+        this.#m8[address + i] = i < 4 ? low >>> (8 * i) : high >>> (8 * (i - 4));
+      }
+    }
+    return true;
+  }
+
   /** A store that misses the doorbells, or hits one with other than its low 4 or all 8 bytes. */
   #oddStore(cpu: BackdoorCpu, offset: number, size: number, low: number, high: number): Dispatch {
     const end = Math.min(offset + size, this.areas.layout.controlSize);

@@ -3,16 +3,12 @@
  *
  * @module
  */
-import { BackdoorChannel, type ErrorPolicy } from "../backdoor/channel.ts";
-import { areasFrom, channelLayout } from "../backdoor/layout.ts";
 import { BackdoorModuleError } from "../backdoor/callbacks.ts";
-import { loadCallbacks } from "../backdoor/loader.ts";
-import { type ChannelGeometry, DEFAULT_BASE_PATH, DEFAULT_GEOMETRY } from "../backdoor/protocol.ts";
+import type { ErrorPolicy } from "../backdoor/channel.ts";
+import { type ChannelGeometry, DEFAULT_BASE_PATH } from "../backdoor/protocol.ts";
 import type { CallbackModule } from "../backdoor/types.ts";
 import { Cpu } from "../cpu/engine/cpu.ts";
-import type { TierServices } from "../cpu/engine/tier.ts";
 import type { PassOptions } from "../cpu/ir/builder.ts";
-import { WasmTier } from "../cpu/wasm/tier.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
 import { MachineError, readProgram } from "./program.ts";
@@ -279,9 +275,6 @@ export class Machine extends EventTarget {
       const cpu: Cpu = new Cpu(target.isa(), memory, {
         seconds: () => host.clock.monotonic() / 1000,
         ...(options.passes ? { passes: options.passes } : {}),
-        ...(options.tier === "interp" ? {} : {
-          tier: (services: TierServices) => new WasmTier(memory.arena, services),
-        }),
         ...(options.tier === "wasm" ? { heat: 0 } : {}),
         trace: trace && ((pc) => {
           const { bits, length, text } = cpu.disassemble(pc);
@@ -297,34 +290,28 @@ export class Machine extends EventTarget {
           new CustomEvent("report", { detail: message }),
         );
       };
-      let channel: BackdoorChannel | undefined;
-      if (callbacks !== undefined) {
-        const geometry = options.backdoorGeometry ?? DEFAULT_GEOMETRY;
-        const layout = channelLayout(geometry);
-        const size = layout.configSize + layout.controlSize + layout.dataSize;
-        const start = memory.findFree(size, program.brkStart, program.mmapEnd);
-        if (start === undefined) {
-          throw new MachineError(
-            `Cannot place the backdoor's areas (${size} bytes): guest memory is full; give more with --memory`,
-          );
-        }
-        channel = new BackdoorChannel({
-          memory,
-          addresses: areasFrom(start, layout),
-          geometry,
-          callbacks: await loadCallbacks(callbacks),
+      // Most programs need neither the backdoor nor the compiler, which would double the start-up of a small one.
+      const addTier = async () => {
+        const { WasmTier } = await import("../cpu/wasm/tier.ts");
+        cpu.addTier((services) => new WasmTier(memory.arena, services));
+      };
+      if (options.tier === "wasm") await addTier();
+      const backdoor = callbacks === undefined
+        ? undefined
+        : await (await import("./backdoor.ts")).openBackdoor(callbacks, memory, program, {
+          geometry: options.backdoorGeometry,
           report,
-          note: options.note ?? (() => {}),
-          errors: options.backdoorErrors ?? "report",
+          note: options.note,
+          errors: options.backdoorErrors,
         });
-      }
       const process = new UserProcess({
         cpu,
         memory,
         abi,
         host,
         program,
-        channel,
+        backdoor,
+        ...((options.tier ?? "auto") === "auto" ? { onLongRun: addTier } : {}),
         backdoorPath: options.backdoorPath ?? DEFAULT_BASE_PATH,
         grants: (options.dirs ?? []).map((dir) =>
           typeof dir === "string" ? grantFromOption(dir) : dir
@@ -338,7 +325,7 @@ export class Machine extends EventTarget {
         note: options.note ?? (() => {}),
         ...(options.strace ? { trace: options.strace } : {}),
       });
-      await channel?.start();
+      await backdoor?.channel.start();
       const quietly = (close: () => Promise<void>) => () =>
         close().catch((error) => options.note?.(`At the guest's end: ${error}`));
       machine = new Machine(name, process, closers.map(quietly));

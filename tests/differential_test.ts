@@ -81,6 +81,7 @@ const RUNS = (seed: number): RunOptions[] => [
   { trace: true },
   { passes: { fold: false, retarget: false, dead: false } },
   { passes: { ...ALL_PASSES, retarget: false }, slices: new Random(seed) },
+  { compile: true },
 ];
 
 Deno.test("Cpu stops at faults with exact reason, address, pc, state and count", () => {

@@ -77,6 +77,12 @@ export class Cpu {
   readonly cache: CodeCache;
   /** Address of the last fault, unsigned. */
   faultAddress = 0n;
+  /**
+   * Answers a `Trap.BACKDOOR` without a return from {@linkcode Cpu.run}, which otherwise comes then with that reason.
+   *
+   * @returns Whether the guest goes on at once, where {@linkcode Cpu.finishTrap} would let it.
+   */
+  onBackdoor: () => boolean = () => false;
   /** See {@linkcode CpuOptions.trace}. */
   trace: ((pc: number) => void) | undefined;
   readonly #builder: Builder;
@@ -94,7 +100,7 @@ export class Cpu {
   #retired = 0;
   #startFuel = 0;
   #lookups = 0;
-  readonly #tier: CompilingTier | undefined;
+  #tier: CompilingTier | undefined;
   readonly #heatLimit: number;
   readonly #heat = new Map<number, number>();
   /** First and last page of each compiled region, by its address. */
@@ -119,8 +125,7 @@ export class Cpu {
     this.#interp = new Interpreter(space.arena, this.#slow, rare, float);
     this.slots[Slot.EXCLUSIVE_ADDRESS] = -1n;
     this.#heatLimit = options.heat ?? HEAT;
-    const step = (codeIndex: number) => this.#interp.step(codeIndex);
-    this.#tier = options.tier?.({ step });
+    if (options.tier) this.addTier(options.tier);
     this.cache.onDrop = () => {
       this.#interp.jumpCache.fill(-1);
       this.#stepBlocks.clear();
@@ -134,6 +139,12 @@ export class Cpu {
       this.#registers.set(register.name, register);
       for (const alias of register.aliases) this.#registers.set(alias, register);
     }
+  }
+
+  /** Adds the compiling tier, if it was not given at the start. @throws {Error} If there is one. */
+  addTier(factory: TierFactory): void {
+    if (this.#tier) throw new Error(`Cannot add a tier: there is ${this.#tier.name} already`);
+    this.#tier = factory({ step: (codeIndex) => this.#interp.step(codeIndex) });
   }
 
   /** Takes stores to readable, unwritable pages. */
@@ -416,6 +427,17 @@ export class Cpu {
           const code = cache.code;
           this.#pc = code[ip + 5] * TWO32 + (code[ip + 4] >>> 0);
           this.#nextPc = this.#pc + code[ip + 3];
+          if (code[ip + 2] === Trap.BACKDOOR) {
+            const { generation } = cache;
+            if (this.onBackdoor()) {
+              if (fuel < 0 || this.#pcWritten || generation !== cache.generation) {
+                this.finishTrap();
+                return Stop.LIMIT;
+              }
+              ip += WORDS;
+              break;
+            }
+          }
           this.#resumeIp = ip + WORDS;
           this.#resumePc = this.#nextPc;
           this.#resumeGeneration = cache.generation;

@@ -10,7 +10,7 @@ import { Hooked } from "../../cpu/engine/slow_memory.ts";
 import { Trap } from "../../cpu/ir/ops.ts";
 import type { AddressSpace } from "../../mmu/address_space.ts";
 import type { LinuxCpu } from "./abi.ts";
-import { addBackdoorFiles } from "./backdoor_files.ts";
+import type { addBackdoorFiles } from "./backdoor_files.ts";
 import { Linux, type LinuxOptions, type Outcome } from "./linux.ts";
 import { isDirectory } from "./paths.ts";
 import { Signal, SignalCode, signalName } from "./signals.ts";
@@ -19,10 +19,12 @@ import { Signal, SignalCode, signalName } from "./signals.ts";
 export interface ProcessOptions extends Omit<LinuxOptions, "cpu"> {
   /** The CPU, on the same memory. */
   cpu: Cpu;
-  /** The backdoor; nobody answers without one. */
-  channel: BackdoorChannel | undefined;
+  /** The backdoor, and what adds its files; nobody answers without one. */
+  backdoor: { channel: BackdoorChannel; addFiles: typeof addBackdoorFiles } | undefined;
   /** Guest path of the channel's files. */
   backdoorPath: string;
+  /** Called once, when the guest turns out to run for more than a moment. */
+  onLongRun?: () => Promise<void>;
 }
 
 /** How a run of the process ended. */
@@ -47,6 +49,8 @@ const SLICE = 1_000_000;
 const TRACED_SLICE = 1000;
 /** Milliseconds after which other tasks of this JavaScript process get a turn (it costs 2). */
 const TURN = 100;
+/** The same for the first turn, after which a guest counts as one that runs long. */
+const FIRST_TURN = 10;
 /** Backdoor calls between looks at the clock, and how many of them a system call counts as. */
 const CALLS = 64, SYSCALL_WEIGHT = 8;
 
@@ -70,6 +74,7 @@ export class UserProcess {
   /** Exit status that a callback or the embedder wants. */
   #stopStatus: number | undefined;
   #aborted = false;
+  #onLongRun: (() => Promise<void>) | undefined;
   #outcome: Outcome | undefined;
   #finished: Promise<void> | undefined;
   /** Instruction count at which rings are drained next. */
@@ -88,10 +93,11 @@ export class UserProcess {
    * @throws {RangeError} If options contradict each other, guest memory is too small or the guest has no `cwd`.
    */
   constructor(options: ProcessOptions) {
-    const { cpu, memory, channel, program } = options;
+    const { cpu, memory, program } = options, channel = options.backdoor?.channel;
     this.cpu = cpu;
     this.memory = memory;
     this.#channel = channel;
+    this.#onLongRun = options.onLongRun;
     const linuxCpu: LinuxCpu = {
       slots: cpu.slots,
       get pc() {
@@ -107,7 +113,7 @@ export class UserProcess {
     this.#checkCwd(options.cwd);
     cpu.setRegister("pc", program.entry);
     cpu.setRegister(options.abi.signalFrame.stackPointer, program.sp);
-    if (channel) {
+    if (options.backdoor && channel) {
       this.#backdoor = channel.cpu({
         isa: cpu.isa,
         q: cpu.slots,
@@ -128,7 +134,7 @@ export class UserProcess {
         store.hi = hi;
         return Hooked.LEAVE;
       };
-      addBackdoorFiles(this.#linux, channel, this.#backdoor, options.backdoorPath);
+      options.backdoor.addFiles(this.#linux, channel, this.#backdoor, options.backdoorPath);
     }
   }
 
@@ -204,7 +210,7 @@ export class UserProcess {
 
   async #loop(end: number): Promise<ProcessEnd> {
     const { cpu } = this, linux = this.#linux;
-    let turn = performance.now() + TURN;
+    let turn = performance.now() + (this.#onLongRun ? FIRST_TURN : TURN);
     for (;;) {
       if (this.#aborted) return { reason: "aborted" };
       if (this.#stopStatus !== undefined) return { reason: "stopped", status: this.#stopStatus };
@@ -310,6 +316,9 @@ export class UserProcess {
 
   /** Lets other tasks of this JavaScript process run: timers, input and output, signals. */
   async #turn(): Promise<void> {
+    const onLongRun = this.#onLongRun;
+    this.#onLongRun = undefined;
+    await onLongRun?.();
     const start = performance.now();
     await new Promise<void>((resolve) => setTimeout(resolve, 0));
     this.idleMilliseconds += performance.now() - start;

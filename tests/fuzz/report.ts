@@ -31,6 +31,11 @@ export const VARIATIONS: readonly Variation[] = [
   { name: "in slices", options: (seed) => ({ slices: new Random(seed) }) },
   { name: "step by step", options: () => ({ trace: true }) },
   { name: "with the last run's CPU", options: () => ({ reuse: true }) },
+  { name: "compiled", options: () => ({ compile: true }) },
+  {
+    name: "compiled, in slices",
+    options: (seed) => ({ compile: true, slices: new Random(seed) }),
+  },
   ...(Object.keys(ALL_PASSES) as (keyof PassOptions)[]).map(without),
   {
     name: "without passes, in slices",

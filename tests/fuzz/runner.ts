@@ -7,6 +7,7 @@ import { Cpu } from "../../cpu/engine/cpu.ts";
 import { ALL_PASSES, type PassOptions } from "../../cpu/ir/builder.ts";
 import { Trap } from "../../cpu/ir/ops.ts";
 import { verify } from "../../cpu/ir/verifier.ts";
+import { WasmTier } from "../../cpu/wasm/tier.ts";
 import { AddressSpace } from "../../mmu/address_space.ts";
 import { Arena } from "../../mmu/arena.ts";
 import { elfFile, type Image } from "./elf.ts";
@@ -91,6 +92,8 @@ export interface RunOptions {
   slices?: Random;
   /** Go on with the last run's CPU and its code cache. */
   reuse?: boolean;
+  /** Compile everything to WebAssembly before it is executed. */
+  compile?: boolean;
 }
 
 /** Most instructions of a program: far more than any generated one has. */
@@ -121,6 +124,8 @@ export class Trapdoor {
     const cpu = new Cpu(tablesOf(this.xlen).isa, this.space, {
       passes: options.passes ?? ALL_PASSES,
       trace: options.trace ? () => {} : undefined,
+      heat: 0,
+      ...(options.compile && { tier: (services) => new WasmTier(this.space.arena, services) }),
     });
     const { cache } = cpu, install = cache.install.bind(cache);
     cache.install = (ir, find) => {
@@ -149,9 +154,17 @@ export class Trapdoor {
   go(slices?: Random): number {
     const { cpu } = this, end = cpu.instructions + LIMIT;
     while (cpu.instructions < end) {
-      const chunk = slices === undefined
-        ? end - cpu.instructions
-        : slices.pick([1, 2, 3, slices.below(64), 64, 65, slices.below(200), slices.below(2000)]);
+      const chunk = slices === undefined ? end - cpu.instructions : slices.pick([
+        1,
+        2,
+        3,
+        slices.below(64),
+        64,
+        65,
+        slices.below(200),
+        slices.below(2000),
+        4097 + slices.below(4000),
+      ]);
       const before = cpu.instructions, reason = cpu.run(chunk);
       if (reason !== 0) return reason;
       if (cpu.instructions - before !== chunk) {
