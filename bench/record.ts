@@ -105,7 +105,7 @@ async function commit(): Promise<string | undefined> {
 }
 
 /** Runs backdoor_bench.ts, if the checkout has it, and returns the figures that it reports. */
-async function extraMetrics(command: readonly string[]) {
+async function extraMetrics(command: readonly string[], tier: string) {
   const file = join(root, "bench/backdoor_bench.ts");
   try {
     await Deno.stat(file);
@@ -122,6 +122,7 @@ async function extraMetrics(command: readonly string[]) {
       env: {
         [metricsVariable]: metrics,
         TRAPDOOR_BENCH_COMMAND: command.map((word) => `'${word}'`).join(" "),
+        TRAPDOOR_BENCH_TIER: tier,
       },
       stdin: "null",
     }).spawn().status;
@@ -237,7 +238,7 @@ async function main(settings: Settings): Promise<number> {
     if (mean !== undefined) record.geomean[engine] = mean;
   }
   if (trapdoor !== undefined && settings.extra) {
-    const metrics = await extraMetrics(trapdoor.command);
+    const metrics = await extraMetrics(trapdoor.command, settings.tier);
     if (Object.keys(metrics).length > 0) record.metrics = metrics;
   }
 

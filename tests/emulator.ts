@@ -93,16 +93,15 @@ export function compilers(source: string): string[] {
   return [source.endsWith(".cc") ? "riscv64-linux-gnu-g++" : "riscv64-linux-gnu-gcc"];
 }
 
-let library: Promise<string> | undefined;
-
-/** Everything that any guest program is made of but its own source. */
-async function libraryText(): Promise<string> {
-  const paths = ["guest/lib/trapdoor.c"];
-  for await (const { name } of Deno.readDir(file("guest/include"))) {
-    paths.push(`guest/include/${name}`);
+/** All that a guest program may be made of but its own source: the library, and headers beside the source. */
+async function surroundings(source: string): Promise<string> {
+  const paths = [file("guest/lib/trapdoor.c")];
+  for (const folder of [file("guest/include"), source.slice(0, source.lastIndexOf("/"))]) {
+    for await (const { name } of Deno.readDir(folder)) {
+      if (name.endsWith(".h")) paths.push(`${folder}/${name}`);
+    }
   }
-  const texts = paths.sort().map((path) => Deno.readTextFile(file(path)));
-  return (await Promise.all(texts)).join("\0");
+  return (await Promise.all(paths.sort().map((path) => Deno.readTextFile(path)))).join("\0");
 }
 
 const versions = new Map<string, Promise<string>>();
@@ -139,7 +138,7 @@ async function build(source: string, flags: readonly string[]): Promise<string> 
     await version,
     ...all,
     await Deno.readTextFile(path),
-    await (library ??= libraryText()),
+    await surroundings(path),
   ];
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key.join("\0")));
   const hex = [...new Uint8Array(digest, 0, 12)].map((b) => b.toString(16).padStart(2, "0")).join(

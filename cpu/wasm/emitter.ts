@@ -160,6 +160,8 @@ const LEAVE = new Set([Ir.stx32, Ir.stx64, Ir.amo32, Ir.amo64, Ir.zero, Ir.inval
 /** Slots that are never kept in locals: other code reads and writes them too. */
 const inMemory = (slot: number) => slot >= Slot.FP_FLAGS;
 const isTemp = (slot: number) => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
+/** Whether a guest address has at most 31 bits, so that a function may return it. */
+const isShort = (pc: number) => pc >= 0 && pc < 0x8000_0000;
 const log2 = (size: number) => 31 - Math.clz32(size);
 
 /** Emits one region. */
@@ -324,7 +326,7 @@ export class Emitter {
   /** Leaves to a constant guest address with registers written back. */
   #exitTo(pc: number): void {
     const w = this.#w;
-    if (pc >= 0 && pc < 0x8000_0000) w.i32Const(pc);
+    if (isShort(pc)) w.i32Const(pc);
     else {
       w.i32Const(0);
       w.i64Const(pc | 0, Math.floor(pc / 0x1_0000_0000) | 0);
@@ -373,6 +375,7 @@ export class Emitter {
         w.op(Op.unreachable);
         return;
       case Ending.CALL:
+        if (!isShort(block.callee)) return this.#exitTo(block.callee);
         w.i32Const(this.#at.tableIndex(block.callee));
         w.localSet(this.#index);
         w.i32Const(block.callee);
@@ -426,7 +429,8 @@ export class Emitter {
     w.localGet(this.#address);
     w.i64Const(31, 0);
     w.op(Op.i64_shr_u);
-    w.op(Op.i32_wrap_i64);
+    w.i64Const(0, 0);
+    w.op(Op.i64_ne);
     w.if();
     w.i32Const(0);
     w.localGet(this.#address);
@@ -617,7 +621,8 @@ export class Emitter {
       w.op(Op.i64_add);
     }
     w.localTee(this.#address);
-    w.i64Const(31, 0);
+    // Of the low word, the page table knows all 2^20 pages.
+    w.i64Const(32, 0);
     w.op(Op.i64_shr_u);
     w.op(Op.i32_wrap_i64);
     if (size > 1) {

@@ -85,6 +85,10 @@ export class UserProcess {
   #wake: (() => void) | undefined;
   /** Aborted when nobody wants to wait for event callbacks any longer. */
   readonly #giveUp = new AbortController();
+  /** Calls until the run loop looks at the clock. */
+  #credit = 0;
+  /** The backdoor's answer to an instruction after which the guest could not go on at once. */
+  #answer: number | Promise<number> = 0;
   /** The store that made the control area's hook ask to leave. */
   readonly #store = { address: 0, size: 0, lo: 0, hi: 0 };
 
@@ -113,8 +117,10 @@ export class UserProcess {
     this.#checkCwd(options.cwd);
     cpu.setRegister("pc", program.entry);
     cpu.setRegister(options.abi.signalFrame.stackPointer, program.sp);
+    // Nobody answers without a channel.
+    cpu.onBackdoor = () => true;
     if (options.backdoor && channel) {
-      this.#backdoor = channel.cpu({
+      const backdoor = this.#backdoor = channel.cpu({
         isa: cpu.isa,
         q: cpu.slots,
         r: cpu.words,
@@ -127,6 +133,7 @@ export class UserProcess {
       });
       cpu.storeHook = (address, size, lo, hi) => {
         if (!channel.areas.inControl(address)) return Hooked.NO;
+        if (channel.quietStore(address, size, lo, hi)) return Hooked.DONE;
         const store = this.#store;
         store.address = address;
         store.size = size;
@@ -134,7 +141,11 @@ export class UserProcess {
         store.hi = hi;
         return Hooked.LEAVE;
       };
-      options.backdoor.addFiles(this.#linux, channel, this.#backdoor, options.backdoorPath);
+      cpu.onBackdoor = () => {
+        const answer = this.#answer = channel.instruction(backdoor);
+        return answer === 0 && --this.#credit > 0;
+      };
+      options.backdoor.addFiles(this.#linux, channel, backdoor, options.backdoorPath);
     }
   }
 
@@ -155,6 +166,7 @@ export class UserProcess {
 
   #requestStop(status: number): void {
     this.#stopStatus ??= status;
+    this.#credit = 0;
     this.#linux.cancel({ kind: "exit", status });
   }
 
@@ -167,6 +179,7 @@ export class UserProcess {
   /** Ends the guest for good, also when it sleeps. */
   abort(): void {
     this.#aborted = true;
+    this.#credit = 0;
     this.#linux.cancel({ kind: "exit", status: 0 });
     this.#giveUp.abort();
     this.#wake?.();
@@ -242,7 +255,8 @@ export class UserProcess {
    */
   #burst(limit: number, exact: boolean): Promise<unknown> | undefined {
     const { cpu } = this, channel = this.#channel, backdoor = this.#backdoor;
-    for (let credit = CALLS; credit > 0; credit--) {
+    this.#credit = CALLS;
+    while (this.#credit > 0) {
       const left = limit - cpu.instructions;
       if (left <= 0) return undefined;
       const why = cpu.run(left, exact);
@@ -251,13 +265,12 @@ export class UserProcess {
           return undefined;
         case Trap.BACKDOOR:
         case Stop.HOOK: {
-          let answer: number | Promise<number> = 0;
-          if (channel && backdoor) {
-            if (why === Trap.BACKDOOR) answer = channel.instruction(backdoor);
-            else {
-              const { address, size, lo, hi } = this.#store;
-              answer = channel.controlStore(backdoor, address, size, lo, hi);
-            }
+          let answer = this.#answer;
+          this.#answer = 0;
+          if (why === Stop.HOOK && channel && backdoor) {
+            const { address, size, lo, hi } = this.#store;
+            answer = channel.controlStore(backdoor, address, size, lo, hi);
+            this.#credit--;
           }
           if (typeof answer !== "number") {
             this.#inCall = true;
@@ -279,7 +292,7 @@ export class UserProcess {
             this.#outcome = outcome;
             return undefined;
           }
-          credit -= SYSCALL_WEIGHT - 1;
+          this.#credit -= SYSCALL_WEIGHT;
           break;
         }
         default:

@@ -21,6 +21,8 @@ export class Catalogue {
   readonly tables: Tables;
   /** Register-to-register integer instructions of 32 bits. */
   readonly plain: Encoding[] = [];
+  /** Those that need nothing before them; see QEMU_CPU for `ctzw`. */
+  readonly single: Encoding[] = [];
   readonly float: Encoding[] = [];
   /** Those that executors may do with the host's arithmetic. */
   readonly arithmetic: Encoding[] = [];
@@ -49,7 +51,10 @@ export class Catalogue {
       else if (FLOAT_OPCODES.includes(row.match & 0x7f)) {
         this.float.push(row);
         if (/^f(add|sub|mul|div)\./.test(name)) this.arithmetic.push(row);
-      } else this.plain.push(row);
+      } else {
+        this.plain.push(row);
+        if (name !== "ctzw") this.single.push(row);
+      }
     }
     for (const row of this.tables.compressed) {
       if (CONTROL.test(row.row.name)) continue;

@@ -120,7 +120,7 @@ export class Generator extends Pieces {
     let t = r;
     while (t === r) t = this.destination(1);
     const slots = range(0, 3).map(() =>
-      this.any(short ? this.catalogue.short : this.catalogue.plain).atom
+      this.any(short ? this.catalogue.short : this.catalogue.single).atom
     );
     return item([
       this.atom("auipc", { rd: r, imm: 0 }),
@@ -151,7 +151,7 @@ export class Generator extends Pieces {
 
   /** An instruction that may change into another, by an exclusive or with `change`. */
   site(): { site: Item; change: number } {
-    const one = this.any(this.catalogue.plain), two = this.any(this.catalogue.plain);
+    const one = this.any(this.catalogue.single), two = this.any(this.catalogue.single);
     return { site: item([one.atom]), change: one.atom.bits ^ two.atom.bits };
   }
 

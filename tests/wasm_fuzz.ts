@@ -1,0 +1,263 @@
+/**
+ * Runs the same guest code on two CPUs, one that compiles everything at its first execution and one that only
+ * interprets, and says where they differ.
+ *
+ * @module
+ */
+import { Cpu, type CpuOptions } from "../cpu/engine/cpu.ts";
+import { ALL_PASSES, type PassOptions } from "../cpu/ir/builder.ts";
+import { Trap } from "../cpu/ir/ops.ts";
+import { WasmTier } from "../cpu/wasm/tier.ts";
+import { AddressSpace } from "../mmu/address_space.ts";
+import { Arena } from "../mmu/arena.ts";
+import type { Image } from "./fuzz/elf.ts";
+import { encode, fits, tablesOf } from "./fuzz/encode.ts";
+import { CODE_PAGE, NO_ACCESS, READ_ONLY } from "./fuzz/faults.ts";
+import { DATA, DATA_SIZE, TEXT, TEXT_SIZE } from "./fuzz/layout.ts";
+import type { Random } from "./fuzz/random.ts";
+import { stopName } from "./fuzz/runner.ts";
+
+const hex = (x: bigint | number) => `0x${BigInt.asUintN(64, BigInt(x)).toString(16)}`;
+
+/** Options of a CPU that compiles everything at its first execution. */
+export function compiling(space: AddressSpace, heat = 0): CpuOptions {
+  return { tier: (services) => new WasmTier(space.arena, services), heat };
+}
+
+/** Names of slots in a snapshot, for messages. */
+function slotName(cpu: Cpu, slot: number): string {
+  const register = cpu.isa.registers.find((each) => each.slot === slot);
+  return register?.name ??
+    ["fp flags", "fp rm", "fp fast", "reservation", "reserved value"][slot - cpu.isa.slotCount] ??
+    `slot ${slot}`;
+}
+
+/** What differs between the states of two CPUs; empty if nothing. */
+export function compareCpus(wanted: Cpu, got: Cpu): string[] {
+  const lines: string[] = [];
+  const check = (what: string, want: bigint | number, have: bigint | number) => {
+    if (want !== have) lines.push(`${what}: wanted ${hex(want)}, got ${hex(have)}`);
+  };
+  check("pc", wanted.pc, got.pc);
+  check("instructions", wanted.instructions, got.instructions);
+  const slots = got.snapshot();
+  wanted.snapshot().forEach((value, i) => check(slotName(got, i), value, slots[i]));
+  for (const { start, end } of wanted.space.mappings()) {
+    const a = wanted.space.arena.m64, b = got.space.arena.m64;
+    for (let at = start / 8; at < end / 8; at++) check(`memory ${hex(at * 8)}`, a[at], b[at]);
+  }
+  return lines.slice(0, 12);
+}
+
+/** How a pair runs. */
+export interface PairOptions {
+  passes?: PassOptions;
+  /** Stop at random places and compare there. */
+  slices?: Random;
+  /** Slices of exact numbers of instructions. */
+  exact?: boolean;
+  /** Instructions of every slice. */
+  limit?: number;
+  /** Stop after one slice. */
+  once?: boolean;
+  /** Start the program so many times, with the state as it is. */
+  rounds?: number;
+  /** See `CpuOptions.heat`; default 0. */
+  heat?: number;
+  /** Let the code cache start anew at random installations of a block. */
+  flushes?: { random: Random; chance: number };
+}
+
+/** What a pair did. */
+export interface PairResult {
+  /** Differences; empty if none. */
+  lines: string[];
+  /** Instructions executed by each CPU. */
+  instructions: number;
+  /** Those of them that compiled code executed. */
+  compiled: number;
+  /** Regions compiled. */
+  regions: number;
+  /** How it ended. */
+  end: string;
+}
+
+/** Most instructions of a slice or a whole program. */
+const LIMIT = 20_000_000;
+
+/** Two address spaces with the same contents, one for each way to run. */
+export class Pair {
+  readonly spaces: readonly AddressSpace[];
+  interpreted!: Cpu;
+  compiled!: Cpu;
+
+  constructor(readonly xlen: 32 | 64, guestBytes = 1 << 20) {
+    this.spaces = [0, 1].map(() => new AddressSpace(new Arena(guestBytes)));
+    this.reset({});
+  }
+
+  /** Makes new CPUs and unmaps everything. */
+  reset(options: PairOptions): void {
+    for (const space of this.spaces) space.unmap(0, space.size);
+    const { isa } = tablesOf(this.xlen), [plain, other] = this.spaces;
+    const passes = options.passes ?? ALL_PASSES;
+    this.interpreted = new Cpu(isa, plain, { passes });
+    this.compiled = new Cpu(isa, other, { passes, ...compiling(other, options.heat) });
+    if (options.flushes) {
+      const { cache } = this.compiled, { random, chance } = options.flushes;
+      const install = cache.install.bind(cache);
+      cache.install = (ir, find) => {
+        if (random.chance(chance)) cache.flush();
+        return install(ir, find);
+      };
+    }
+    for (const cpu of [this.interpreted, this.compiled]) {
+      cpu.slots.fill(0n, 0, cpu.isa.slotCount);
+      cpu.setRegister("fcsr", 0);
+    }
+  }
+
+  /** Does the same to both CPUs. */
+  both(what: (cpu: Cpu, space: AddressSpace) => void): void {
+    what(this.interpreted, this.spaces[0]);
+    what(this.compiled, this.spaces[1]);
+  }
+
+  /** Loads an image of tests/fuzz and the pages that its faults are about. */
+  load(image: Image, options: PairOptions): void {
+    this.reset(options);
+    this.both((cpu, space) => {
+      space.map(TEXT, TEXT_SIZE, 7);
+      space.map(DATA, DATA_SIZE, 3);
+      space.map(READ_ONLY, 0x1000, 1);
+      space.map(NO_ACCESS, 0x1000, 0);
+      space.map(CODE_PAGE, 0x1000, 7);
+      space.write(TEXT, image.text);
+      space.write(DATA, image.data);
+      cpu.pc = TEXT;
+    });
+  }
+
+  /** Runs to the next trap or fault; the other CPU follows to each place where the compiling one stops. */
+  go(options: PairOptions): { reason: number; lines: string[] } {
+    const { compiled, interpreted } = this, { slices } = options;
+    const end = compiled.instructions + LIMIT;
+    while (compiled.instructions < end) {
+      const limit = slices === undefined ? options.limit ?? LIMIT : slices.pick([
+        1,
+        1 + slices.below(64),
+        1 + slices.below(300),
+        1 + slices.below(3000),
+        4096 + slices.below(100),
+        4096 + slices.below(9000),
+      ]);
+      const before = compiled.instructions;
+      const reason = compiled.run(limit, options.exact ?? true);
+      const done = compiled.instructions - before;
+      if (reason === 0 && (options.exact ?? true) && done !== limit) {
+        return { reason, lines: [`run(${limit}) executed ${done} instructions`] };
+      }
+      // A trap that counts is the last instruction; one that doesn't is met by one more.
+      const other = interpreted.run(reason === 0 ? done : LIMIT);
+      const lines: string[] = [];
+      if (reason !== other) lines.push(`end: wanted ${stopName(other)}, got ${stopName(reason)}`);
+      lines.push(...compareCpus(interpreted, compiled));
+      if (reason !== 0 && interpreted.faultAddress !== compiled.faultAddress) {
+        const [want, have] = [interpreted.faultAddress, compiled.faultAddress];
+        lines.push(`fault address: wanted ${hex(want)}, got ${hex(have)}`);
+      }
+      if (reason !== 0 || lines.length > 0 || options.once) return { reason, lines };
+    }
+    return { reason: 0, lines: ["too many instructions"] };
+  }
+
+  /** Runs an image to its end, so many times as `options.rounds` says. */
+  run(image: Image, options: PairOptions = {}): PairResult {
+    this.load(image, options);
+    const { compiled, interpreted } = this;
+    let result: { reason: number; lines: string[] } = { reason: 0, lines: [] };
+    for (let round = options.rounds ?? 1; round > 0; round--) {
+      do {
+        result = this.go(options);
+        this.both((cpu) => {
+          cpu.setRegister("a0", 0n);
+          cpu.finishTrap();
+        });
+      } while (
+        result.lines.length === 0 && result.reason === Trap.SYSCALL &&
+        interpreted.getRegister("a7") === 64n
+      );
+      if (result.lines.length > 0 || result.reason !== Trap.SYSCALL) break;
+      if (round > 1) this.both((cpu) => cpu.pc = TEXT);
+    }
+    return {
+      lines: result.lines,
+      instructions: interpreted.instructions,
+      compiled: compiled.tierInstructions,
+      regions: compiled.tier!.stats.regions,
+      end: result.lines.length > 0 ? "different" : stopName(result.reason),
+    };
+  }
+}
+
+// ---- a small assembler ----
+
+/** Code and where its labels are. */
+export interface Assembled {
+  bytes: Uint8Array<ArrayBuffer>;
+  labels: ReadonlyMap<string, number>;
+}
+
+/**
+ * Assembles lines like `loop:` and `addi rd=5 rs1=5 imm=-1` and `bne rs1=5 @loop`, which is a distance.
+ * `la rd=5 @label` and `li rd=5 imm=N` (32 bits) are two instructions; `.word N` is data; fields not given are 0.
+ */
+export function assemble(xlen: 32 | 64, base: number, source: string): Assembled {
+  const tables = tablesOf(xlen), labels = new Map<string, number>();
+  type Line = { at: number; name: string; fields: Record<string, number>; target?: string };
+  const lines: Line[] = [];
+  let at = base;
+  for (const text of source.split("\n")) {
+    const line = text.replace(/#.*/, "").trim();
+    if (line === "") continue;
+    if (line.endsWith(":")) {
+      labels.set(line.slice(0, -1), at);
+      continue;
+    }
+    const [name, ...operands] = line.split(/\s+/), fields: Record<string, number> = {};
+    const made: Line = { at, name, fields };
+    for (const operand of operands) {
+      const [field, value] = operand.split("=");
+      if (operand.startsWith("@")) made.target = operand.slice(1);
+      else if (value === undefined) fields.imm = Number(field);
+      else fields[field] = Number(value);
+    }
+    lines.push(made);
+    at += name === "la" || name === "li" ? 8 : name === ".word" ? 4 : tables.row(name).width / 8;
+  }
+  const bytes = new Uint8Array(at - base), view = new DataView(bytes.buffer);
+  const put = (at: number, name: string, fields: Record<string, number>) => {
+    const row = tables.row(name);
+    if (!fits(row, fields)) throw new RangeError(`${name} ${JSON.stringify(fields)} doesn't fit`);
+    const bits = encode(row, fields);
+    if (row.width === 16) view.setUint16(at - base, bits, true);
+    else view.setInt32(at - base, bits, true);
+  };
+  for (const { at, name, fields, target } of lines) {
+    if (target !== undefined) {
+      const to = labels.get(target);
+      if (to === undefined) throw new RangeError(`no label ${target}`);
+      fields.imm = to - at;
+    }
+    const { rd = 0, imm = 0 } = fields, high = (imm + 0x800) & ~0xfff, low = (imm - high) | 0;
+    if (name === ".word") view.setInt32(at - base, imm, true);
+    else if (name === "la") {
+      put(at, "auipc", { rd, imm: high });
+      put(at + 4, "addi", { rd, rs1: rd, imm: low });
+    } else if (name === "li") {
+      put(at, "lui", { rd, imm: high });
+      put(at + 4, xlen === 64 ? "addiw" : "addi", { rd, rs1: rd, imm: low });
+    } else put(at, name, fields);
+  }
+  return { bytes, labels };
+}
