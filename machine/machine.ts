@@ -9,6 +9,7 @@ import { type ChannelGeometry, DEFAULT_BASE_PATH } from "../backdoor/protocol.ts
 import type { CallbackModule } from "../backdoor/types.ts";
 import { Cpu } from "../cpu/engine/cpu.ts";
 import type { PassOptions } from "../cpu/ir/builder.ts";
+import type { RegisterInfo } from "../cpu/isa/isa.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
 import { MachineError, readProgram } from "./program.ts";
@@ -208,10 +209,28 @@ export function grantFromOption(text: string): Grant {
   return parseDirOption(text, known ? "/" : Deno.cwd());
 }
 
+/** The CPU as an embedder sees it. */
+export interface MachineCpu {
+  /** Guest instructions executed so far. */
+  readonly instructions: number;
+  /** Address of the next instruction, exact up to 2^53; `getRegister("pc")` is exact always. */
+  pc: number;
+  /** Reads a register by name ("a0", "x10", "fa0", "pc", "fcsr"...), unsigned. @throws {RangeError} For an unknown name. */
+  getRegister(name: string): bigint;
+  /** Writes a register by name, modulo its width. @throws {RangeError} For an unknown name. */
+  setRegister(name: string, value: bigint | number): void;
+  /** Describes a register. @throws {RangeError} For an unknown name. */
+  register(name: string): RegisterInfo;
+  /** A copy of all guest state but memory, to compare or keep. */
+  snapshot(): BigInt64Array;
+  /** The instruction at a guest address: bytes, word and assembly text. */
+  disassemble(pc: number): { length: number; bits: number; text: string };
+}
+
 /** A guest and everything around it. Machines in one process don't disturb each other. */
 export class Machine extends EventTarget {
   /** The CPU: registers, pc, instruction count, disassembly. */
-  readonly cpu: Cpu;
+  readonly cpu: MachineCpu;
   /** Guest memory. */
   readonly memory: AddressSpace;
   /** The program's name. */
@@ -452,7 +471,7 @@ export class Machine extends EventTarget {
   }
 
   #tierShares(): Record<string, number> {
-    const { tier, tierInstructions, instructions } = this.cpu;
+    const { tier, tierInstructions, instructions } = this.#process.cpu;
     if (!tier) return { interp: 1 };
     const compiled = instructions === 0 ? 0 : tierInstructions / instructions;
     return { interp: 1 - compiled, [tier.name]: compiled };
@@ -460,7 +479,7 @@ export class Machine extends EventTarget {
 
   /** Figures so far. */
   stats(): MachineStats {
-    const { instructions, cache } = this.cpu;
+    const { instructions, cache } = this.#process.cpu;
     const channel = this.#process.channelStats;
     return {
       instructions,

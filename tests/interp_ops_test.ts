@@ -56,7 +56,7 @@ class Bench {
   add(lift: (b: Builder) => void): number {
     this.isa.lifts.push(lift);
     const pc = CODE + 8 * (this.isa.lifts.length - 1);
-    const { code } = this.cpu.translate(pc);
+    const { code } = this.cpu.translate(pc)!;
     for (let at = 0; at < code.length; at += 6) this.covered.add(code[at]);
     return pc;
   }

@@ -21,7 +21,7 @@ import { RareOps } from "./rare.ts";
 import { formRegion, type RegionBlock } from "./region.ts";
 import { SlowMemory, type StoreHook } from "./slow_memory.ts";
 import { SoftFloat } from "./softfloat.ts";
-import { type CompilingTier, FUEL_WORD, type TierFactory } from "./tier.ts";
+import { type CompilingTier, EXIT_PC_SLOT, FUEL_WORD, type TierFactory } from "./tier.ts";
 
 /** Why {@linkcode Cpu.run} returned, besides the `Trap` reasons (which are positive). */
 export const Stop = {
@@ -92,6 +92,8 @@ export class Cpu {
   readonly #stepBlocks = new Map<number, CachedBlock>();
   #pc = 0;
   #pcWritten = false;
+  /** The pc exactly, while it is an address that a number can't hold. */
+  #far: bigint | undefined;
   #nextPc = 0;
   /** Code index at which to go on if the pc is still `#resumePc`. */
   #resumeIp = -1;
@@ -159,6 +161,7 @@ export class Cpu {
   /** Goes on at another address. */
   set pc(value: number) {
     this.#pc = value;
+    this.#far = undefined;
     this.#pcWritten = true;
   }
 
@@ -203,7 +206,7 @@ export class Cpu {
 
   /** Value of a register, unsigned. @throws {RangeError} For an unknown name. */
   getRegister(name: string): bigint {
-    if (name === "pc") return BigInt.asUintN(this.isa.xlen, BigInt(this.#pc));
+    if (name === "pc") return this.#far ?? BigInt.asUintN(this.isa.xlen, BigInt(this.#pc));
     const info = this.register(name);
     const value = info.slot < 0
       ? this.isa.readSpecial(info.name, this.slots)
@@ -215,7 +218,9 @@ export class Cpu {
   setRegister(name: string, value: bigint | number): void {
     const big = BigInt(value);
     if (name === "pc") {
-      this.pc = Number(this.isa.xlen === 32 ? BigInt.asUintN(32, big) : BigInt.asIntN(64, big));
+      const pc = this.isa.xlen === 32 ? BigInt.asUintN(32, big) : BigInt.asIntN(64, big);
+      this.pc = Number(pc);
+      if (!Number.isSafeInteger(this.#pc)) this.#far = BigInt.asUintN(64, pc);
       return;
     }
     const info = this.register(name);
@@ -243,8 +248,11 @@ export class Cpu {
     return this.isa.disassemble(pc, this.#fetch);
   }
 
-  /** Lifts a block of at most `limit` instructions at `pc`. */
-  lift(pc: number, limit = MAX_BLOCK_INSNS): IrBlock {
+  /**
+   * Lifts a block of at most `limit` instructions at `pc`; undefined if the first can't be fetched (see
+   * {@linkcode Cpu.faultAddress}).
+   */
+  lift(pc: number, limit = MAX_BLOCK_INSNS): IrBlock | undefined {
     const builder = this.#builder;
     builder.start(pc);
     const pageEnd = (Math.floor(pc / PAGE_SIZE) + 1) * PAGE_SIZE;
@@ -255,26 +263,37 @@ export class Cpu {
         break;
       }
       builder.begin(at);
-      at += this.isa.lift(builder, at, this.#fetch);
+      const length = this.isa.lift(builder, at, this.#fetch);
+      if (length <= 0) {
+        // Memory may become executable later: a fetch fault is never translated, the block ends before it.
+        if (count === 0) {
+          this.faultAddress = BigInt.asUintN(64, BigInt(pc) - BigInt(length));
+          return undefined;
+        }
+        builder.cancel();
+        builder.jump(at);
+        break;
+      }
       builder.end();
+      at += length;
     }
     return builder.finish(at - pc);
   }
 
-  /** Lifts a block and places it in the cache. */
-  translate(pc: number, limit = MAX_BLOCK_INSNS): CachedBlock {
-    const block = this.#install(this.lift(pc, limit), limit > 1);
+  /** Lifts a block and places it in the cache; undefined if it can't be fetched. */
+  translate(pc: number, limit = MAX_BLOCK_INSNS): CachedBlock | undefined {
+    const ir = this.lift(pc, limit);
+    if (!ir) return undefined;
+    const block = this.#install(ir, limit > 1);
     if (limit === 1) this.#stepBlocks.set(pc, block);
     return block;
   }
 
   #install(ir: IrBlock, find: boolean): CachedBlock {
     const block = this.cache.install(ir, find);
-    if (ir.bytes > 0) {
-      const first = Math.floor(ir.pc / PAGE_SIZE);
-      this.space.watch(first);
-      if (ir.pc + ir.bytes > (first + 1) * PAGE_SIZE) this.space.watch(first + 1);
-    }
+    const first = Math.floor(ir.pc / PAGE_SIZE);
+    this.space.watch(first);
+    if (ir.pc + ir.bytes > (first + 1) * PAGE_SIZE) this.space.watch(first + 1);
     return block;
   }
 
@@ -299,7 +318,7 @@ export class Cpu {
       return start;
     };
     tier.add(region, codeIndex);
-    const entry = this.cache.get(pc) ?? this.translate(pc);
+    const entry = this.cache.get(pc) ?? this.translate(pc)!;
     let first = Infinity, last = 0;
     for (const { ir } of region.blocks) {
       const from = Math.floor(ir.pc / PAGE_SIZE);
@@ -329,7 +348,7 @@ export class Cpu {
     }
   }
 
-  #block(pc: number): CachedBlock {
+  #block(pc: number): CachedBlock | undefined {
     this.#lookups++;
     if (this.#tier && this.#heatLimit === 0) this.#compile(pc);
     return this.cache.get(pc) ?? this.translate(pc);
@@ -356,7 +375,7 @@ export class Cpu {
     while (this.#retired < end) {
       const left = end - this.#retired;
       let reason: number;
-      if (left < blockReserve) reason = this.#step();
+      if (left < blockReserve || this.#far !== undefined) reason = this.#step();
       else if (tier !== undefined && tier.has(this.#pc)) {
         reason = left < tierReserve
           ? this.#step()
@@ -366,7 +385,9 @@ export class Cpu {
         if (
           ip < 0 || this.#resumePc !== this.#pc || this.#resumeGeneration !== this.cache.generation
         ) {
-          ip = this.#block(this.#pc).start;
+          const block = this.#block(this.#pc);
+          if (!block) return this.#fetchFault(this.#pc);
+          ip = block.start;
         }
         reason = this.#execute(ip, Math.min(left - blockReserve, MAX_FUEL));
       }
@@ -386,6 +407,9 @@ export class Cpu {
       this.#retired += fuel - left;
       this.#tierRetired += fuel - left;
       this.#pc = pc;
+      if (!Number.isSafeInteger(pc)) {
+        return this.#goFar(words[EXIT_PC_SLOT * 2], words[EXIT_PC_SLOT * 2 + 1]);
+      }
       // What compiled code leaves to the interpreter at its first instruction is executed there.
       if (left === fuel) return this.#step();
       fuel = left;
@@ -408,8 +432,9 @@ export class Cpu {
 
   /** Executes one instruction. */
   #step(): number {
+    if (this.#far !== undefined) return this.#fetchFault(this.#pc);
     const block = this.#stepBlocks.get(this.#pc) ?? this.translate(this.#pc, 1);
-    return this.#execute(block.start, 0, true);
+    return block ? this.#execute(block.start, 0, true) : this.#fetchFault(this.#pc);
   }
 
   /** Runs from a code index, resolving links on the way; `once`: leave at the first link instead. */
@@ -441,12 +466,7 @@ export class Cpu {
           this.#resumeIp = ip + WORDS;
           this.#resumePc = this.#nextPc;
           this.#resumeGeneration = cache.generation;
-          if (code[ip + 2] === Trap.FETCH_FAULT) {
-            this.#retired--;
-            this.faultAddress = BigInt.asUintN(64, BigInt(this.#pc));
-          } else if (code[ip + 2] === Trap.ILLEGAL) {
-            this.#retired--;
-          }
+          if (code[ip + 2] === Trap.ILLEGAL) this.#retired--;
           return code[ip + 2];
         }
         case Exit.LINK: {
@@ -457,6 +477,7 @@ export class Cpu {
           }
           const generation = cache.generation;
           const block = this.#block(target);
+          if (!block) return this.#fetchFault(target);
           if (generation === cache.generation) cache.resolve(ip, block);
           ip = block.start;
           break;
@@ -465,11 +486,15 @@ export class Cpu {
           const target = this.isa.xlen === 32
             ? interp.targetLo >>> 0
             : interp.targetHi * TWO32 + (interp.targetLo >>> 0);
+          if (!Number.isSafeInteger(target)) {
+            return this.#goFar(interp.targetLo, interp.targetHi);
+          }
           if (once || fuel < 0) {
             this.#pc = target;
             return Stop.LIMIT;
           }
           const block = this.#block(target);
+          if (!block) return this.#fetchFault(target);
           const entry = ((interp.targetLo >>> 1) & (interp.jumpCache.length / 4 - 1)) * 4;
           interp.jumpCache[entry] = interp.targetLo;
           interp.jumpCache[entry + 1] = interp.targetHi;
@@ -492,6 +517,22 @@ export class Cpu {
           return this.#hooked(ip);
       }
     }
+  }
+
+  /** Nothing can be fetched at `pc`; `faultAddress` says where exactly, unless the address is far. */
+  #fetchFault(pc: number): number {
+    this.#pc = pc;
+    this.#nextPc = pc;
+    if (this.#far !== undefined) this.faultAddress = this.#far;
+    return Trap.FETCH_FAULT;
+  }
+
+  /** Goes to an address that a number can't hold exactly: there is no memory, but its exact value is to be seen. */
+  #goFar(lo: number, hi: number): number {
+    const far = BigInt.asUintN(64, BigInt(hi) << 32n | BigInt(lo >>> 0));
+    this.#pc = Number(BigInt.asIntN(64, far));
+    this.#far = far;
+    return Stop.LIMIT;
   }
 
   /** The record at `ip` faulted. */

@@ -63,6 +63,8 @@ export interface Region {
 
 /** Most guest instructions in a region; what does not fit is left to other regions. */
 export const MAX_REGION_INSNS = 2000;
+/** Most blocks on a path of the dominator tree: compilers recurse along it, on a stack that is not theirs alone. */
+export const MAX_REGION_DEPTH = 300;
 const TWO32 = 0x1_0000_0000;
 
 function linkPc(code: Int32Array, link: number): number {
@@ -107,15 +109,15 @@ function describe(ir: IrBlock): Omit<RegionBlock, "index" | "dominator"> {
 }
 
 /** Collects the blocks reachable from `pc`, breadth first, until the region is full. */
-function collect(pc: number, lift: (pc: number) => IrBlock): Map<number, RegionBlock> {
+function collect(pc: number, lift: (pc: number) => IrBlock | undefined): Map<number, RegionBlock> {
   const found = new Map<number, RegionBlock>();
   const queue = [pc];
   let count = 0;
   for (const at of queue) {
     if (found.has(at) || count >= MAX_REGION_INSNS) continue;
     const ir = lift(at);
-    // A block that starts where nothing can be fetched is left to the run loop.
-    if (ir.bytes === 0) continue;
+    // Where nothing can be fetched is left to the run loop.
+    if (!ir) continue;
     count += ir.count;
     const block = describe(ir) as RegionBlock;
     block.index = -1;
@@ -185,9 +187,13 @@ export function dominates(a: RegionBlock, b: RegionBlock): boolean {
 /**
  * Forms the region with its entry at `pc`; undefined if nothing can be fetched there.
  *
- * Control flow in it is reducible: an edge into the middle of a loop leaves the region instead.
+ * Control flow in it is reducible: an edge into the middle of a loop leaves the region instead, and so does one to a
+ * block too deep in the dominator tree.
  */
-export function formRegion(pc: number, lift: (pc: number) => IrBlock): Region | undefined {
+export function formRegion(
+  pc: number,
+  lift: (pc: number) => IrBlock | undefined,
+): Region | undefined {
   const found = collect(pc, lift);
   const entry = found.get(pc);
   if (!entry) return undefined;
@@ -207,11 +213,17 @@ export function formRegion(pc: number, lift: (pc: number) => IrBlock): Region | 
       }
     }
     findDominators(blocks, predecessors);
+    const depths: number[] = [];
+    for (const block of blocks) {
+      depths.push(block === entry ? 0 : depths[block.dominator.index] + 1);
+    }
     let cut = false;
     for (const block of blocks) {
       block.successors = block.successors.map((successor) => {
-        const back = successor && successor.index <= block.index;
-        if (!back || dominates(successor, block)) return successor;
+        if (successor === undefined) return undefined;
+        const back = successor.index <= block.index;
+        const deep = depths[successor.index] > MAX_REGION_DEPTH;
+        if (!deep && (!back || dominates(successor, block))) return successor;
         cut = true;
         return undefined;
       });

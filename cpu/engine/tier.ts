@@ -49,7 +49,7 @@ export type TierFactory = (services: TierServices) => CompilingTier;
 
 /** Word of the arena (in the slots) with the fuel of the executor that runs. */
 export const FUEL_WORD = 16341;
-/** Word with the number of compiled functions on the stack. */
+/** Word with the bytes that compiled functions have on the host's stack, by estimate. */
 export const DEPTH_WORD = 16344;
 /** Slot with the guest address of an exit that does not fit into 31 bits. */
 export const EXIT_PC_SLOT = 8173;

@@ -120,6 +120,11 @@ export class Builder {
     this.#insnStart = this.#length;
   }
 
+  /** Takes back {@linkcode Builder.begin}: nothing was emitted for that instruction. */
+  cancel(): void {
+    this.#pcs.pop();
+  }
+
   /** Guest instructions begun so far. */
   get count(): number {
     return this.#pcs.length;

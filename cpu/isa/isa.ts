@@ -58,7 +58,8 @@ export interface Isa {
   /**
    * Lifts the instruction at `pc` into the builder, which has begun it.
    *
-   * @returns Its length in bytes.
+   * @returns Its length in bytes. If it can't be fetched, nothing is emitted and the result is -n, where `pc + n` is the
+   * first address that is not executable (n = 0: `pc` itself, and the result is 0).
    */
   lift(builder: Builder, pc: number, fetch: Fetch): number;
   /** Assembly text of the instruction at `pc`. */

@@ -4,7 +4,6 @@
  * @module
  */
 import type { Builder } from "../ir/builder.ts";
-import { Trap } from "../ir/ops.ts";
 import { BitRange, Compiled, Decoder, type Fields } from "../isa/decoder.ts";
 import type { Disassembly, Fetch, Isa, RegisterInfo } from "../isa/isa.ts";
 import { assemblyText } from "./disassembler.ts";
@@ -71,10 +70,8 @@ export class Riscv implements Isa {
     const low = fetch(pc);
     const length = (low & 3) === 3 ? 4 : 2;
     const high = length === 4 ? fetch(pc + 2) : 0;
-    if (low < 0 || high < 0) {
-      builder.trap(Trap.FETCH_FAULT, 0);
-      return 0;
-    }
+    if (low < 0) return 0;
+    if (high < 0) return -2;
     const bits = low | high << 16;
     lifter.length = length;
     const found = this.decode(bits, length);

@@ -21,7 +21,7 @@ export interface EmitLayout {
   guest: number;
   /** 32-bit fuel: instructions that may still be executed. */
   fuel: number;
-  /** 32-bit number of compiled functions on the stack. */
+  /** 32-bit number of bytes that compiled functions have on the stack, by estimate. */
   depth: number;
   /** 64-bit guest address of an exit that does not fit into 31 bits. */
   exitPc: number;
@@ -39,8 +39,13 @@ export interface EmitLayout {
   codeIndex(block: RegionBlock): number;
 }
 
-/** Most compiled functions on the stack; a deeper call leaves instead. */
-export const MAX_DEPTH = 1000;
+/**
+ * Most bytes of host stack for compiled functions, by estimate; a deeper call leaves instead. V8 has 984 KiB, of which
+ * the host's own frames are part, and an overflow would lose the guest's state.
+ */
+export const MAX_STACK = 512 << 10;
+/** Bytes of a frame besides its locals (measured: 50 to 90). */
+const FRAME_BYTES = 96;
 /** Result for a guest address that is in `exitPc`. */
 export const FAR_EXIT = -1;
 
@@ -180,6 +185,8 @@ export class Emitter {
   #float = 0;
   #long = 0;
   #index = 0;
+  /** Bytes on the host's stack. */
+  #frame = 0;
   /** Labels: leave after writing registers back, and leave with memory as it is. */
   #exit = 0;
   #leave = 0;
@@ -202,6 +209,7 @@ export class Emitter {
     this.#float = w.local(ValType.f64, "float");
     this.#long = w.local(ValType.i64, "long");
     this.#index = w.local(ValType.i32, "index");
+    this.#frame = FRAME_BYTES + 8 * (this.#index + 1);
     this.#leave = w.block();
     this.#exit = w.block();
     this.#reload();
@@ -470,17 +478,17 @@ export class Emitter {
     w.op(Op.i32_lt_s);
     w.i32Const(0);
     w.load(Op.i32_load, 2, depth);
-    w.i32Const(MAX_DEPTH);
+    w.i32Const(MAX_STACK);
     w.op(Op.i32_gt_s);
     w.op(Op.i32_or);
     w.brIf(w.depthTo(this.#exit));
     this.#spill();
-    this.#changeDepth(1);
+    this.#changeDepth(this.#frame);
     w.localGet(this.#pc);
     w.localGet(this.#index);
     w.callIndirect(this.#at.type);
     w.localSet(this.#pc);
-    this.#changeDepth(-1);
+    this.#changeDepth(-this.#frame);
     w.localGet(this.#pc);
     w.i32Const(block.targets[0]);
     w.op(Op.i32_ne);

@@ -1,0 +1,401 @@
+/**
+ * Regions: their graphs against slow definitions, and the WebAssembly text of a few against tests/golden.
+ *
+ * After a change of the emitter that is meant: `deno test -A tests/wasm_region_test.ts -- --update`.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { Cpu } from "../cpu/engine/cpu.ts";
+import {
+  dominates,
+  Ending,
+  formRegion,
+  MAX_REGION_DEPTH,
+  MAX_REGION_INSNS,
+  type Region,
+  type RegionBlock,
+} from "../cpu/engine/region.ts";
+import { Builder, type IrBlock, type PassOptions } from "../cpu/ir/builder.ts";
+import { Op, Trap } from "../cpu/ir/ops.ts";
+import { type EmitLayout, Emitter } from "../cpu/wasm/emitter.ts";
+import { ModuleWriter, ValType } from "../cpu/wasm/encoder.ts";
+import { printFunction } from "../cpu/wasm/encoder/text.ts";
+import { AddressSpace } from "../mmu/address_space.ts";
+import { Arena } from "../mmu/arena.ts";
+import { tablesOf } from "./fuzz/encode.ts";
+import { Random } from "./fuzz/random.ts";
+import { assemble, Pair } from "./wasm_fuzz.ts";
+
+const BASE = 0x1000, SIZE = 4;
+const pcOf = (node: number) => BASE + SIZE * node;
+const nodeOf = (pc: number) => (pc - BASE) / SIZE;
+
+/** A graph: the successors of each node, at most two. Those beyond the last node leave. */
+type Graph = readonly (readonly number[])[];
+
+/** Makes a block of one instruction for a node: a trap, a jump or a branch. */
+function lifter(graph: Graph, passes?: PassOptions): (pc: number) => IrBlock | undefined {
+  const b = new Builder(passes);
+  return (pc) => {
+    const to = graph[nodeOf(pc)];
+    if (to === undefined) return undefined;
+    b.start(pc);
+    b.begin(pc);
+    if (to.length === 0) b.trap(Trap.SYSCALL, SIZE);
+    else if (to.length === 1) b.jump(pcOf(to[0]));
+    else b.branch(Op.brLt, b.read(1), b.read(2), pcOf(to[0]), pcOf(to[1]));
+    return b.finish(SIZE);
+  };
+}
+
+const form = (graph: Graph) => formRegion(BASE, lifter(graph))!;
+const node = (block: RegionBlock) => nodeOf(block.ir.pc);
+
+/** Nodes reachable from the entry without going through `without`. */
+function reach(edges: ReadonlyMap<number, readonly number[]>, without = -1): Set<number> {
+  const seen = new Set<number>(), todo = without === 0 ? [] : [0];
+  for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
+    if (seen.has(at)) continue;
+    seen.add(at);
+    todo.push(...(edges.get(at) ?? []).filter((to) => to !== without));
+  }
+  return seen;
+}
+
+/** Whether a graph is reducible: a depth-first search only goes back to what dominates. By T1 and T2. */
+function isReducible(edges: ReadonlyMap<number, readonly number[]>): boolean {
+  const nodes = reach(edges);
+  const left = new Map([...nodes].map((n) => [n, new Set(edges.get(n))]));
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const [n, to] of left) {
+      // T1: an edge to itself goes.
+      to.delete(n);
+      // T2: a node with one predecessor becomes part of it.
+      const from = [...left].filter(([, targets]) => targets.has(n));
+      if (n === 0 || from.length !== 1) continue;
+      from[0][1].delete(n);
+      for (const target of to) from[0][1].add(target);
+      left.delete(n);
+      changed = true;
+    }
+  }
+  return left.size === 1;
+}
+
+/** Checks all that a region says of its blocks against the definitions. */
+function verifyRegion(region: Region, graph: Graph): void {
+  const { blocks } = region;
+  const inside = (region: Region) =>
+    new Map(region.blocks.map((block) => [
+      node(block),
+      block.successors.filter((to) => to !== undefined).map(node),
+    ]));
+  const edges = inside(region);
+  const whole = new Map(graph.map((to, n) => [n, to.filter((t) => t < graph.length)]));
+  assertEquals(node(blocks[0]), 0);
+  assertEquals(new Set(blocks.map(node)), reach(edges), "every block is reachable");
+  assertEquals(region.count, blocks.length);
+  if (isReducible(whole)) {
+    assertEquals(new Set(blocks.map(node)), reach(whole), "nothing is cut off");
+    for (const [n, to] of edges) assertEquals(to, whole.get(n), `edges of ${n}`);
+  }
+  assert(isReducible(edges), "the region is reducible");
+  for (const [index, block] of blocks.entries()) {
+    assertEquals(block.index, index);
+    assertEquals(block.targets.map(nodeOf), graph[node(block)]);
+    for (const [i, to] of block.successors.entries()) {
+      if (to !== undefined) assertEquals(to.ir.pc, block.targets[i]);
+    }
+    // a dominates b if there is no way to b without a.
+    const dominators = blocks.filter((other) =>
+      other === block || !reach(edges, node(other)).has(node(block))
+    );
+    for (const other of blocks) {
+      assertEquals(dominates(other, block), dominators.includes(other));
+    }
+    const strict = dominators.filter((other) => other !== block);
+    const immediate = strict.find((one) => strict.every((other) => dominates(other, one)));
+    assertEquals(block.dominator, immediate ?? block);
+    const incoming = blocks.flatMap((from) =>
+      from.successors.filter((to) => to === block).map(() => from)
+    );
+    const back = incoming.filter((from) => dominates(block, from));
+    assertEquals(block.loop, back.length > 0, `loop at ${node(block)}`);
+    assertEquals(block.merge, incoming.length - back.length > 1, `merge at ${node(block)}`);
+    // In reverse postorder, only back edges go back.
+    for (const from of incoming) assertEquals(from.index >= index, back.includes(from));
+    assertEquals(
+      block.children,
+      blocks.filter((other) => other !== blocks[0] && other.dominator === block),
+    );
+  }
+}
+
+/** Offsets and indices that do not change with the arena, so that goldens last. */
+const LAYOUT: EmitLayout = {
+  pages: 0x1_0000,
+  guest: 0x400_0000,
+  fuel: 0xff54,
+  depth: 0xff60,
+  exitPc: 0xff68,
+  targets: 0x13_0000,
+  targetEntries: 4096,
+  step: 0,
+  type: 0,
+  tableIndex: (pc) => pc & 0xff,
+  codeIndex: (block) => 1000 * block.index,
+};
+
+/** The module of a region, and its function's text. */
+function emit(region: Region): { module: Uint8Array<ArrayBuffer>; text: string } {
+  const m = new ModuleWriter();
+  const type = m.type([ValType.i32], [ValType.i32]);
+  m.importFunction("e", "s", type);
+  m.importMemory("e", "m", 1, 65536);
+  m.importTable("e", "t", ValType.funcref, 0);
+  const body = new Emitter(region, LAYOUT).emit();
+  const text = printFunction(body.finish(), {
+    name: `region_${region.pc.toString(16)}`,
+    params: [ValType.i32],
+    results: [ValType.i32],
+    locals: body.localNames,
+    functions: new Map([[0, "step"]]),
+  });
+  m.exportFunction("f", m.func(type, body));
+  return { module: m.finish(), text };
+}
+
+function assertValid(region: Region): void {
+  assert(WebAssembly.validate(emit(region).module));
+}
+
+const GRAPHS: Record<string, Graph> = {
+  "one block": [[]],
+  "a block that is its own successor": [[0]],
+  "a branch with equal targets": [[1, 1], []],
+  "a diamond": [[1, 2], [3], [3], []],
+  "a diamond in a loop": [[1, 2], [3], [3], [0, 4], []],
+  "nested loops": [[1], [2], [2, 3], [1, 4], [0, 5], []],
+  "a loop with two back edges": [[1], [2, 3], [1], [1, 4], []],
+  "a loop with two exits": [[1, 3], [2, 3], [0], []],
+  "a merge that is a loop": [[1, 2], [3], [3], [3, 4], []],
+  "two entries of a loop": [[1, 2], [2, 3], [1], []],
+  "a loop into the middle of another": [[1, 3], [2], [3], [4, 1], [2, 5], []],
+  "three ways into a ring": [[1, 4], [2], [3], [1, 5], [2, 3], []],
+  "what leaves": [[1, 9], [0, 8], []],
+};
+
+for (const [name, graph] of Object.entries(GRAPHS)) {
+  Deno.test(`formRegion follows the definitions when the graph is ${name}`, () => {
+    const region = form(graph);
+    verifyRegion(region, graph);
+    assertValid(region);
+  });
+}
+
+Deno.test("formRegion cuts the edge into a loop's middle when control flow is irreducible", () => {
+  const region = form(GRAPHS["two entries of a loop"]);
+  const cut = region.blocks.flatMap((block) => block.successors.filter((to) => to === undefined));
+  assertEquals(cut.length, 1);
+  assert(!isReducible(new Map(GRAPHS["two entries of a loop"].map((to, n) => [n, to]))));
+});
+
+Deno.test("formRegion follows the definitions when graphs are random", () => {
+  const random = new Random(20240103);
+  let irreducible = 0;
+  for (let i = 0; i < 1500; i++) {
+    const size = 1 + random.below(i % 10 === 0 ? 40 : 10);
+    // Targets near the node make long chains and nested loops; far ones make a mess.
+    const near = random.chance(0.5);
+    const graph = Array.from(
+      { length: size },
+      (_, n) =>
+        Array.from(
+          { length: Math.min(2, random.below(8)) },
+          () => near ? Math.max(0, n + random.between(-3, 3)) : random.below(size + 1),
+        ),
+    );
+    verifyRegion(form(graph), graph);
+    assertValid(form(graph));
+    if (!isReducible(new Map(graph.map((to, n) => [n, to.filter((t) => t < size)])))) irreducible++;
+  }
+  assert(irreducible > 100, `${irreducible} irreducible`);
+});
+
+Deno.test("formRegion is undefined when nothing can be fetched", () => {
+  assertEquals(formRegion(BASE, lifter([])), undefined);
+});
+
+Deno.test("formRegion stops at its limit when the guest's code is longer", () => {
+  // All ways through the first leave at once; the dominator tree is flat.
+  const wide = Array.from({ length: 5000 }, (_, n) => [2 * n + 1, 2 * n + 2]);
+  const region = form(wide);
+  assertEquals(region.count, MAX_REGION_INSNS);
+  assertEquals(region.blocks.at(-1)!.successors, [undefined, undefined]);
+  assertValid(region);
+  const chain = form(Array.from({ length: 5000 }, (_, n) => [n + 1]));
+  assertEquals(chain.count, MAX_REGION_DEPTH + 1);
+  assertEquals(chain.blocks.at(-1)!.successors, [undefined]);
+  assertValid(chain);
+});
+
+Deno.test("Emitter makes a valid function when a region is as deep as can be", () => {
+  const n = MAX_REGION_INSNS;
+  // Branches to one end, branches to ends of their own, and a ladder of merges.
+  const shapes: [depth: number, Graph][] = [
+    [MAX_REGION_DEPTH, Array.from({ length: n }, (_, i) => i === n - 1 ? [] : [n - 1, i + 1])],
+    [MAX_REGION_DEPTH, Array.from({ length: n }, (_, i) => [i + 1, 0])],
+    [1, Array.from({ length: n }, (_, i) => [i + 1, i + 2])],
+  ];
+  for (const [depth, graph] of shapes) {
+    const region = form(graph);
+    assert(region.count > MAX_REGION_DEPTH);
+    const depths = new Map([[region.blocks[0], 0]]);
+    for (const block of region.blocks.slice(1)) {
+      depths.set(block, depths.get(block.dominator)! + 1);
+    }
+    assertEquals(Math.max(...depths.values()), depth);
+    assertValid(region);
+  }
+});
+
+/** Calls a function with `frames` frames of the host around it. */
+function deep<T>(frames: number, call: () => T): T {
+  return frames > 0 ? deep(frames - 1, call) : call();
+}
+
+Deno.test("Emitter makes a region's function when the host's stack is half full", () => {
+  const graph = Array.from({ length: MAX_REGION_INSNS }, (_, i) => [i + 1, 0]);
+  let room = 0;
+  try {
+    (function measure(): void {
+      room++;
+      measure();
+    })();
+  } catch (error) {
+    assert(error instanceof RangeError);
+  }
+  const region = form(graph);
+  assertEquals(deep(room >> 1, () => emit(region)).text, emit(region).text);
+});
+
+// ---- random control flow, executed ----
+
+/** Code whose blocks mix a register and go to random others until a counter is 0. */
+function maze(random: Random, blocks: number): string {
+  const lines = ["li rd=5 imm=20000", "addi rd=10 imm=1", "li rd=9 imm=0x5deece6d"];
+  const any = () => random.below(blocks);
+  for (let i = 0; i < blocks; i++) {
+    lines.push(`b${i}:`, "addi rd=5 rs1=5 imm=-1", "bge rs1=0 rs2=5 @end");
+    lines.push("mul rd=10 rs1=10 rs2=9", `addi rd=10 rs1=10 imm=${random.between(1, 2047)}`);
+    lines.push(`srli rd=6 rs1=10 shamt=${random.between(8, 28)}`, "andi rd=6 rs1=6 imm=3");
+    switch (random.below(6)) {
+      case 0:
+        lines.push(`jal rd=0 @b${any()}`);
+        break;
+      case 1:
+        lines.push(`jal rd=1 @f${random.below(4)}`);
+        break;
+      case 2:
+        lines.push(`la rd=7 @b${any()}`, "beq rs1=6 rs2=0 @t" + i, "jalr rs1=7", `t${i}:`);
+        break;
+      default:
+        lines.push(`beq rs1=6 rs2=0 @b${any()}`, `bne rs1=6 rs2=5 @b${any()}`);
+    }
+  }
+  lines.push("end:", "ecall");
+  for (let i = 0; i < 4; i++) {
+    lines.push(`f${i}:`, `addi rd=11 rs1=11 imm=${i + 1}`);
+    lines.push("andi rd=7 rs1=10 imm=16", `bne rs1=7 rs2=0 @g${i}`, `jal rd=0 @b${any()}`);
+    lines.push(`g${i}:`, "jalr rs1=1");
+  }
+  return lines.join("\n");
+}
+
+Deno.test("Regions execute random control flow as the interpreter does", () => {
+  const random = new Random(20240104), pair = new Pair(64);
+  let executed = 0, compiled = 0;
+  for (let i = 0; i < 60; i++) {
+    const code = assemble(64, 0x1_0000, maze(random, random.between(2, 30))).bytes;
+    for (const way of [{}, { slices: new Random(i), exact: i % 2 === 0 }]) {
+      pair.reset(way);
+      pair.both((cpu, space) => {
+        space.map(0x1_0000, 0x2000, 7);
+        space.write(0x1_0000, code);
+        cpu.pc = 0x1_0000;
+      });
+      assertEquals(pair.go(way), { reason: Trap.SYSCALL, lines: [] }, `maze ${i}`);
+      executed += pair.compiled.instructions;
+      compiled += pair.compiled.tierInstructions;
+    }
+  }
+  assert(compiled > executed / 2, `compiled code executed ${compiled} of ${executed}`);
+});
+
+// ---- goldens ----
+
+const GOLDENS: Record<string, string> = {
+  loop: `
+    ld rd=5 rs1=10
+    addi rd=10 rs1=10 imm=8
+    mulhu rd=6 rs1=5 rs2=12
+    add rd=11 rs1=11 rs2=6
+    sb rs1=13 rs2=11 imm=3
+    bne rs1=10 rs2=14 @start
+    ecall
+  `,
+  call: `
+    beq rs1=10 rs2=0 @skip
+    jal rd=1 @away
+    jalr rd=1 rs1=11
+  skip:
+    divw rd=10 rs1=10 rs2=12
+    div rd=12 rs1=10 rs2=12
+    jalr rs1=1
+  away:
+    jalr rs1=12
+  `,
+  double: `
+    fld rd=1 rs1=10
+    fmul.d rd=2 rs1=1 rs2=3 rm=7
+    fadd.d rd=4 rs1=4 rs2=2 rm=7
+    flt.d rd=6 rs1=4 rs2=5
+    addi rd=10 rs1=10 imm=8
+    csrrs rd=7 csr=0xc02
+    bne rs1=6 rs2=0 @start
+    jal rd=0 imm=-131072
+  `,
+};
+
+for (const [name, source] of Object.entries(GOLDENS)) {
+  Deno.test(`Emitter writes the golden text when the region is "${name}"`, () => {
+    const space = new AddressSpace(new Arena(1 << 20));
+    space.map(0x1_0000, 0x1000, 7);
+    space.write(0x1_0000, assemble(64, 0x1_0000, `start:\n${source}`).bytes);
+    const cpu = new Cpu(tablesOf(64).isa, space);
+    const { module, text } = emit(formRegion(0x1_0000, (pc) => cpu.lift(pc))!);
+    assert(WebAssembly.validate(module));
+    const path = new URL(`golden/${name}.wat`, import.meta.url);
+    if (Deno.args.includes("--update")) {
+      Deno.mkdirSync(new URL("golden/", import.meta.url), { recursive: true });
+      Deno.writeTextFileSync(path, text);
+    }
+    assertEquals(text, Deno.readTextFileSync(path));
+  });
+}
+
+Deno.test("formRegion tells calls from jumps when the instruction set hints", () => {
+  const space = new AddressSpace(new Arena(1 << 20));
+  space.map(0x1_0000, 0x1000, 7);
+  space.write(0x1_0000, assemble(64, 0x1_0000, `start:\n${GOLDENS.call}`).bytes);
+  const cpu = new Cpu(tablesOf(64).isa, space);
+  const { blocks } = formRegion(0x1_0000, (pc) => cpu.lift(pc))!;
+  const endings = Object.fromEntries(blocks.map(({ ir, ending }) => [ir.pc - 0x1_0000, ending]));
+  assertEquals(endings, {
+    0: Ending.BRANCH,
+    4: Ending.CALL,
+    8: Ending.CALL_INDIRECT,
+    12: Ending.INDIRECT,
+  });
+  assertEquals(blocks.find(({ ending }) => ending === Ending.CALL)!.callee, 0x1_0018);
+});
