@@ -330,6 +330,7 @@ export class Cpu {
     if (generation !== this.cache.generation) {
       // The cache started anew on the way: the code indices in the compiled code are stale.
       tier.drop(pc);
+      this.#heat.delete(pc);
       return;
     }
     this.#regions.set(pc, { first, last });
