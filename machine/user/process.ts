@@ -23,7 +23,7 @@ export interface ProcessOptions extends Omit<LinuxOptions, "cpu"> {
   backdoor: { channel: BackdoorChannel; addFiles: typeof addBackdoorFiles } | undefined;
   /** Guest path of the channel's files. */
   backdoorPath: string;
-  /** Called once, when the guest turns out to run for more than a moment. */
+  /** Called once, after the first {@linkcode SLICE} of instructions: the guest runs for more than a moment. */
   onLongRun?: () => Promise<void>;
 }
 
@@ -49,8 +49,6 @@ const SLICE = 1_000_000;
 const TRACED_SLICE = 1000;
 /** Milliseconds after which other tasks of this JavaScript process get a turn (it costs 2). */
 const TURN = 100;
-/** The same for the first turn, after which a guest counts as one that runs long. */
-const FIRST_TURN = 10;
 /** Backdoor calls between looks at the clock, and how many of them a system call counts as. */
 const CALLS = 64, SYSCALL_WEIGHT = 8;
 
@@ -223,7 +221,7 @@ export class UserProcess {
 
   async #loop(end: number): Promise<ProcessEnd> {
     const { cpu } = this, linux = this.#linux;
-    let turn = performance.now() + (this.#onLongRun ? FIRST_TURN : TURN);
+    let turn = performance.now() + TURN;
     for (;;) {
       if (this.#aborted) return { reason: "aborted" };
       if (this.#stopStatus !== undefined) return { reason: "stopped", status: this.#stopStatus };
@@ -231,6 +229,7 @@ export class UserProcess {
       if (cpu.instructions >= this.#nextDrain) {
         this.#nextDrain = (Math.floor(cpu.instructions / SLICE) + 1) * SLICE;
         this.#drain();
+        if (this.#onLongRun) await this.#warmUp(this.#onLongRun);
         continue;
       }
       if (linux.poll()) {
@@ -329,11 +328,15 @@ export class UserProcess {
 
   /** Lets other tasks of this JavaScript process run: timers, input and output, signals. */
   async #turn(): Promise<void> {
-    const onLongRun = this.#onLongRun;
-    this.#onLongRun = undefined;
-    await onLongRun?.();
     const start = performance.now();
     await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    this.idleMilliseconds += performance.now() - start;
+  }
+
+  async #warmUp(onLongRun: () => Promise<void>): Promise<void> {
+    this.#onLongRun = undefined;
+    const start = performance.now();
+    await onLongRun();
     this.idleMilliseconds += performance.now() - start;
   }
 
