@@ -76,7 +76,11 @@ export class EventRing {
     const m32 = this.#m32, size = this.#size, buffer = this.#buffer;
     const head = m32[this.#head];
     const count = (head - this.#tail) >>> 0;
-    if (count === 0) return true;
+    if (count === 0) {
+      // The guest may have written there: for it, too, the ring is empty now.
+      m32[this.#tailWord] = head;
+      return true;
+    }
     if (count > size || (head & 7) !== 0) {
       this.#reset(sink, head, `its head is ${head >>> 0}, its tail ${this.#tail >>> 0}`);
       return true;

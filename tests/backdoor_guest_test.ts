@@ -14,7 +14,7 @@ import {
   type RunResult,
   type UserMachineOptions,
 } from "../machine/machine.ts";
-import { buildC, buildGuest, file, run, trapdoor } from "./emulator.ts";
+import { buildC, buildGuest, file, run, TIER, trapdoor } from "./emulator.ts";
 import { serveLoopback } from "./registry.ts";
 import { testWith } from "./tools.ts";
 
@@ -45,6 +45,7 @@ async function ended(
   const machine = await Machine.user({
     program,
     memory: 64 << 20,
+    tier: TIER,
     stdout: (bytes) => {
       stdout += decoder.decode(bytes, { stream: true });
     },

@@ -6,6 +6,9 @@
 import { fail } from "@std/assert";
 import { cacheDirectory } from "../bench/lib/build.ts";
 
+/** The tier that programs run in: that of TRAPDOOR_TIER, for whoever wants to see one alone, or "auto". */
+export const TIER = (Deno.env.get("TRAPDOOR_TIER") ?? "auto") as "auto" | "interp" | "wasm";
+
 /** The checkout, ending in a slash. */
 export const ROOT = new URL("../", import.meta.url);
 

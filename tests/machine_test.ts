@@ -147,6 +147,25 @@ const UNUSABLE: [string, () => Partial<UserMachineOptions>, string | RegExp][] =
     }),
     "it is for x86-64 (64-bit)",
   ],
+  [
+    "overlapping segments",
+    () => {
+      const bytes = new Uint8Array(8192);
+      return {
+        program: makeElf({ segments: [{ address: 65536, bytes }, { address: 69632, bytes }] }),
+      };
+    },
+    "its segments at 0x10000 and 0x11000 overlap",
+  ],
+  [
+    "2 GB of zeros",
+    () => ({
+      program: makeElf({
+        segments: [{ address: 65536, bytes: new Uint8Array(8), memorySize: 2 ** 31 }],
+      }),
+    }),
+    "give more with --memory",
+  ],
   ["little memory", () => ({ memory: 65536 }), "give more with --memory"],
   ["no memory", () => ({ memory: 0 }), "Cannot reserve 0 bytes"],
   ["much memory", () => ({ memory: 2 ** 31 }), "Cannot reserve 2147483648 bytes"],
@@ -541,17 +560,14 @@ Deno.test("registers and memory are open to the embedder when the guest stands",
 });
 
 Deno.test("run goes on elsewhere when the embedder writes the pc", async () => {
-  const p = exit(new Program(), 1).label("other");
-  const other = p.address("other");
   for (const tier of ["interp", "wasm"] as const) {
+    const p = exit(new Program(), 1).label("other"), other = p.address("other");
     await using machine = await Machine.user({ ...quiet(exit(p, 2).elf()), tier });
     await machine.run(1);
     machine.cpu.setRegister("pc", other);
     const result = await machine.run();
     assert(result.reason === "exit");
     assertEquals([result.status, result.instructions], [2, 4]);
-    // Each machine needs its own program text: the next one appends to it.
-    break;
   }
 });
 
