@@ -171,9 +171,11 @@ let copies = 0;
  * closure of the same function; two machines would make each other 40% slower.
  */
 function freshMakeRun(): typeof makeRun {
+  // The first machine needs no copy.
+  if (copies++ === 0) return makeRun;
   try {
     // The number: V8 would take equal text from its cache of evaluated code, with one function for all machines.
-    return new Function(`return ${makeRun.toString()} // ${++copies}`)() as typeof makeRun;
+    return new Function(`return ${makeRun.toString()} // ${copies}`)() as typeof makeRun;
   } catch (error) {
     // Code generation from strings is switched off here: slower, but the same.
     if (error instanceof EvalError) return makeRun;
