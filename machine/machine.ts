@@ -13,33 +13,18 @@ import type { RegisterInfo } from "../cpu/isa/isa.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
 import { MachineError, readProgram } from "./program.ts";
+import { type InputSource, type OutputSink, streamsOf } from "./streams.ts";
 import { TARGETS } from "./targets.ts";
 import { HostError } from "./user/errno.ts";
 import { ElfError, parseElf } from "./user/elf.ts";
-import type { Host, HostInput, HostOutput } from "./user/host.ts";
+import type { Host } from "./user/host.ts";
 import { denoHost } from "./user/host_deno.ts";
 import { loadProgram } from "./user/loader.ts";
 import { type Grant, parseDirOption } from "./user/paths.ts";
 import { type ProcessEnd, UserProcess } from "./user/process.ts";
-import {
-  emptyInput,
-  inputFromBytes,
-  inputFromStream,
-  outputToCallback,
-  outputToStream,
-} from "./user/streams.ts";
 
 export { MachineError } from "./program.ts";
-
-/** Where the guest's input comes from: this process' own, nothing, bytes, text or a stream. */
-export type InputSource = "inherit" | "null" | Uint8Array | string | ReadableStream<Uint8Array>;
-
-/** Where the guest's output goes: this process' own, nowhere, a callback or a stream. */
-export type OutputSink =
-  | "inherit"
-  | "null"
-  | ((bytes: Uint8Array<ArrayBuffer>) => void | Promise<void>)
-  | WritableStream<Uint8Array>;
+export type { InputSource, OutputSink } from "./streams.ts";
 
 /** How to make a machine that runs one program in user mode. */
 export interface UserMachineOptions {
@@ -159,43 +144,16 @@ export interface MachineEventMap {
   report: CustomEvent<string>;
 }
 
-/** The guest's standard streams, and what closes those that are web streams. */
-interface Streams {
-  stdin: HostInput;
-  stdout: HostOutput;
-  stderr: HostOutput;
-  closers: (() => Promise<void>)[];
-}
-
-function streamsOf(options: UserMachineOptions, host: Host): Streams {
-  const closers: Streams["closers"] = [];
-  const opened = new Map<WritableStream<Uint8Array>, HostOutput>();
-  const output = (sink: OutputSink | undefined, inherited: HostOutput): HostOutput => {
-    if (sink === undefined || sink === "inherit") return inherited;
-    if (sink === "null") return { write: () => {} };
-    if (!(sink instanceof WritableStream)) return outputToCallback(sink);
-    // Standard output and error may be one stream, which has one writer.
-    const known = opened.get(sink);
-    if (known) return known;
-    const { close, ...made } = outputToStream(sink);
-    opened.set(sink, made);
-    closers.push(close);
-    return made;
-  };
-  const input = (source: InputSource | undefined): HostInput => {
-    if (source === undefined || source === "null") return emptyInput;
-    if (source === "inherit") return host.stdin;
-    if (!(source instanceof ReadableStream)) return inputFromBytes(source);
-    const { close, ...made } = inputFromStream(source);
-    closers.push(close);
-    return made;
-  };
-  return {
-    stdin: input(options.stdin),
-    stdout: output(options.stdout, host.stdout),
-    stderr: output(options.stderr, host.stderr),
-    closers,
-  };
+/** The environment as the guest gets it. */
+function environmentOf(env: Record<string, string>): string[] {
+  return Object.entries(env).map(([name, value]) => {
+    if (name !== "" && !name.includes("=")) return `${name}=${value}`;
+    throw new MachineError(
+      `Cannot set the environment variable ${
+        JSON.stringify(name)
+      }: names are not empty and have no "="`,
+    );
+  });
 }
 
 /**
@@ -237,7 +195,8 @@ export class Machine extends EventTarget {
   readonly name: string;
   readonly #process: UserProcess;
   readonly #closers: readonly (() => Promise<void>)[];
-  #running: Promise<RunResult> | undefined;
+  /** Settles at the end of the run that is under way. */
+  #running: Promise<void> | undefined;
   #seconds = 0;
   #result: RunResult | undefined;
   #finished: Promise<void> | undefined;
@@ -269,6 +228,12 @@ export class Machine extends EventTarget {
   static async user(options: UserMachineOptions): Promise<Machine> {
     const { bytes, name } = await readProgram(options.program);
     const callbacks = options.backdoor;
+    const backdoorPath = options.backdoorPath ?? DEFAULT_BASE_PATH;
+    if (!backdoorPath.startsWith("/")) {
+      throw new MachineError(
+        `Cannot put the backdoor's files at ${backdoorPath}: not an absolute path`,
+      );
+    }
     try {
       const elf = parseElf(bytes, name, TARGETS);
       const target = TARGETS.find((t) => t.machine === elf.machine && t.class === elf.class)!;
@@ -277,7 +242,14 @@ export class Machine extends EventTarget {
       const { closers, ...streams } = streamsOf(options, base);
       const host: Host = { ...base, ...streams };
       const argv = [options.arg0 ?? name, ...options.args ?? []];
-      const envp = Object.entries(options.env ?? {}).map(([key, value]) => `${key}=${value}`);
+      const envp = environmentOf(options.env ?? {});
+      for (const text of [...argv, ...envp]) {
+        if (text.includes("\0")) {
+          throw new MachineError(
+            `Cannot give ${JSON.stringify(text)} to the program: it has a NUL`,
+          );
+        }
+      }
       const { abi } = target;
       const program = loadProgram(memory, elf, {
         argv,
@@ -331,7 +303,7 @@ export class Machine extends EventTarget {
         program,
         backdoor,
         ...((options.tier ?? "auto") === "auto" ? { onLongRun: addTier } : {}),
-        backdoorPath: options.backdoorPath ?? DEFAULT_BASE_PATH,
+        backdoorPath,
         grants: (options.dirs ?? []).map((dir) =>
           typeof dir === "string" ? grantFromOption(dir) : dir
         ),
@@ -379,16 +351,19 @@ export class Machine extends EventTarget {
       );
     }
     if (this.#running) throw new Error("Cannot run the machine: it is running already");
-    if (!this.#result) {
-      this.#running = this.#run(maxInstructions, options.signal);
-      try {
-        return await this.#running;
-      } finally {
-        this.#running = undefined;
-      }
+    if (this.#result) {
+      await this.#finished;
+      return this.#result;
     }
-    await this.#finished;
-    return this.#result;
+    // Before the guest runs, as callbacks may look at it.
+    const running = Promise.withResolvers<void>();
+    this.#running = running.promise;
+    try {
+      return await this.#run(maxInstructions, options.signal);
+    } finally {
+      this.#running = undefined;
+      running.resolve();
+    }
   }
 
   async #run(maxInstructions: number, signal: AbortSignal | undefined): Promise<RunResult> {
@@ -422,13 +397,16 @@ export class Machine extends EventTarget {
     this.dispatchEvent(new CustomEvent("end", { detail: result }));
   }
 
-  /** Ends a guest that has not ended (callbacks get their `fini`, files are closed), also one that runs just now. */
+  /**
+   * Ends a guest that has not ended (callbacks get their `fini`, files are closed), also one that runs just now. While
+   * a run is about to return anyway it does nothing.
+   */
   async close(): Promise<void> {
-    if (this.#running && !this.#result) {
+    if (!this.#running) {
+      await this.#finish({ reason: "aborted", instructions: this.cpu.instructions });
+    } else if (!this.#result) {
       this.#process.abort();
       await this.#running;
-    } else {
-      await this.#finish({ reason: "aborted", instructions: this.cpu.instructions });
     }
   }
 
@@ -452,8 +430,16 @@ export class Machine extends EventTarget {
     return this.close();
   }
 
-  /** Asks a running guest to end with an exit status (0 to 255), before its next instruction if possible. */
+  /**
+   * Asks the guest to end, before its next instruction if possible; the first wish counts.
+   *
+   * @param status Exit status, 0 to 255.
+   * @throws {RangeError} If the status is another number.
+   */
   stop(status = 0): void {
+    if (!Number.isInteger(status) || status < 0 || status > 255) {
+      throw new RangeError(`Cannot stop the guest with status ${status}: 0 to 255 are possible`);
+    }
     this.#process.stop(status);
   }
 

@@ -684,6 +684,7 @@ testWith(
       };
       await compile("-o", "dynamic");
       await compile("-c", "-o", "object.o");
+      await compile("-shared", "-fPIC", "-o", "library.so");
       const dynamic = await trapdoor([`${folder}/dynamic`]);
       oneLine(
         dynamic,

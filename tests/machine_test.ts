@@ -175,6 +175,10 @@ const UNUSABLE: [string, () => Partial<UserMachineOptions>, string | RegExp][] =
   ["file as directory", () => ({ dirs: [`${file("mod.ts")}:/x`] }), "it is not a directory"],
   ["bad cwd", () => ({ cwd: "/nowhere" }), "the guest has no such directory; grant one with --dir"],
   ["file as cwd", () => ({ cwd: "/dev/null" }), "the guest has no such directory"],
+  ["relative path", () => ({ backdoorPath: "dev" }), "dev: not an absolute path"],
+  ["a NUL", () => ({ args: ["a\0b"] }), 'Cannot give "a\\u0000b" to the program'],
+  ["no name", () => ({ env: { "": "x" } }), 'Cannot set the environment variable ""'],
+  ["an odd name", () => ({ env: { "a=b": "x" } }), 'Cannot set the environment variable "a=b"'],
   ["no module", () => ({ backdoor: "/nowhere/callbacks.ts" }), "Module not found"],
   ["bad scheme", () => ({ backdoor: "ftp://x/y.ts" }), "scheme ftp: is not one of"],
   ["no callbacks", () => ({ backdoor: {} }), "it exports nothing"],
@@ -360,6 +364,9 @@ Deno.test("stop ends the guest with a status when it is called from outside", as
     assertEquals(result.status, 42);
   }
   await using early = await Machine.user(quiet(counter()));
+  for (const bad of [-1, 256, 1.5, NaN]) {
+    assertThrows(() => early.stop(bad), RangeError, `Cannot stop the guest with status ${bad}`);
+  }
   early.stop(1);
   early.stop(2);
   assertEquals(await early.run(), { reason: "stopped", status: 1, instructions: 0 });
@@ -379,6 +386,44 @@ Deno.test("close ends a guest, also one that runs, when it is called", async () 
     await machine.run(100);
   }
   assertEquals(ended, 1);
+});
+
+Deno.test("a machine is as it should be when its own callbacks use it", async () => {
+  const log: string[] = [];
+  const make = async (call: (machine: () => Machine) => () => number | Promise<number>) => {
+    const box: { machine?: Machine } = {};
+    const machine = box.machine = await Machine.user({
+      ...quiet(HELLO),
+      report: (text) => log.push(text),
+      backdoor: { call: call(() => box.machine!), fini: () => void log.push("fini") },
+    });
+    return await machine.run();
+  };
+  const closed = await make((machine) => () => {
+    void machine().close();
+    return 1;
+  });
+  assertEquals([closed.reason, log.splice(0)], ["aborted", ["fini"]]);
+  const awaited = await make((machine) => async () => {
+    await machine().close();
+    return 1;
+  });
+  assertEquals([awaited.reason, log.splice(0)], ["aborted", ["fini"]]);
+  const again = await make((machine) => async () => (await machine().run()).instructions);
+  assertEquals([again.reason, log.length], ["exit", 2]);
+  assertMatch(log[0], /Cannot run the machine: it is running already/);
+  log.length = 0;
+  const stopped = await make((machine) => () => {
+    machine().stop(6);
+    return 1;
+  });
+  assert(stopped.reason === "stopped");
+  assertEquals([stopped.status, log.splice(0)], [6, ["fini"]]);
+  await using machine = await Machine.user({
+    ...quiet(HELLO),
+    backdoor: { fini: () => machine.close() },
+  });
+  assertEquals((await machine.run()).reason, "exit");
 });
 
 Deno.test("raise reaches a guest, which dies or goes on, when it is called", async () => {

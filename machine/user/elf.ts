@@ -269,11 +269,9 @@ export function parseElf(bytes: Uint8Array, file: string, targets?: readonly Elf
   const entry = word(at.entry);
   const within = (segment: ElfSegment, address: number): boolean =>
     address >= segment.address && address - segment.address < segment.memorySize;
+  if (type === 3 && entry === 0) fail("it has no entry point; is it a shared library?");
   if (!segments.some((s) => s.flags & SegmentFlag.EXEC && within(s, entry))) {
-    fail(
-      `its entry point ${hex(entry)} is not in an executable segment` +
-        (type === 3 && entry === 0 ? "; is it a shared library?" : ""),
-    );
+    fail(`its entry point ${hex(entry)} is not in an executable segment`);
   }
   const holder = segments.find((s) => phoff >= s.offset && phend <= s.offset + s.fileSize);
   if (holder) phdrAddress = phoff - holder.offset + holder.address;
