@@ -101,7 +101,6 @@ export class Cpu {
   #resumeGeneration = 0;
   #retired = 0;
   #startFuel = 0;
-  #lookups = 0;
   #tier: CompilingTier | undefined;
   readonly #heatLimit: number;
   readonly #heat = new Map<number, number>();
@@ -184,11 +183,6 @@ export class Cpu {
   /** The compiling tier, if there is one. */
   get tier(): CompilingTier | undefined {
     return this.#tier;
-  }
-
-  /** Blocks looked up in the run loop, not by links. */
-  get lookups(): number {
-    return this.#lookups;
   }
 
   /** A register's description. @throws {RangeError} For an unknown name. */
@@ -308,7 +302,7 @@ export class Cpu {
   #compile(pc: number): void {
     const tier = this.#tier;
     if (!tier || tier.has(pc)) return;
-    const region = formRegion(pc, (at) => this.lift(at));
+    const region = formRegion(pc, (at) => this.cache.get(at) ?? this.lift(at));
     if (!region || region.count < 2) return;
     const placed = new Map<RegionBlock, number>();
     const { generation } = this.cache;
@@ -350,7 +344,6 @@ export class Cpu {
   }
 
   #block(pc: number): CachedBlock | undefined {
-    this.#lookups++;
     if (this.#tier && this.#heatLimit === 0) this.#compile(pc);
     return this.cache.get(pc) ?? this.translate(pc);
   }
