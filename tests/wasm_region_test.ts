@@ -3,7 +3,7 @@
  *
  * After a change of the emitter that is meant: `deno test -A tests/wasm_region_test.ts -- --update`.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Cpu } from "../cpu/engine/cpu.ts";
 import {
   dominates,
@@ -16,7 +16,8 @@ import {
 } from "../cpu/engine/region.ts";
 import { Builder, type IrBlock, type PassOptions } from "../cpu/ir/builder.ts";
 import { Op, Trap } from "../cpu/ir/ops.ts";
-import { type EmitLayout, Emitter } from "../cpu/wasm/emitter.ts";
+import { type EmitLayout, FAR_EXIT } from "../cpu/wasm/body.ts";
+import { Emitter, FUNCTION_TYPE } from "../cpu/wasm/emitter.ts";
 import { ModuleWriter, ValType } from "../cpu/wasm/encoder.ts";
 import { printFunction } from "../cpu/wasm/encoder/text.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
@@ -132,37 +133,45 @@ function verifyRegion(region: Region, graph: Graph): void {
 }
 
 /** Offsets and indices that do not change with the arena, so that goldens last. */
-const LAYOUT: EmitLayout = {
+const layoutFor = (exits: string[]): EmitLayout => ({
   pages: 0x1_0000,
   guest: 0x400_0000,
   fuel: 0xff54,
-  depth: 0xff60,
   exitPc: 0xff68,
   targets: 0x13_0000,
   targetEntries: 4096,
   step: 0,
-  type: 0,
-  tableIndex: (pc) => pc & 0xff,
+  backdoor: 1,
+  type: 1,
+  fused: true,
+  callee: (pc) => ({ table: pc & 0xff }),
+  helper: () => 2,
   codeIndex: (block) => 1000 * block.index,
-};
+  exit: (pc, refund, reason) =>
+    FAR_EXIT - exits.push(`${pc.toString(16)}, ${refund} not executed: ${reason}`),
+});
 
 /** The module of a region, and its function's text. */
 function emit(region: Region): { module: Uint8Array<ArrayBuffer>; text: string } {
   const m = new ModuleWriter();
-  const type = m.type([ValType.i32], [ValType.i32]);
-  m.importFunction("e", "s", type);
+  const { params, results } = FUNCTION_TYPE, exits: string[] = [];
+  const type32 = m.type([ValType.i32], [ValType.i32]), type = m.type(params, results);
+  m.importFunction("e", "s", type32);
+  m.importFunction("e", "b", type32);
+  m.importFunction("e", "h", m.type([ValType.i64, ValType.i64], [ValType.i64]));
   m.importMemory("e", "m", 1, 65536);
   m.importTable("e", "t", ValType.funcref, 0);
-  const body = new Emitter(region, LAYOUT).emit();
+  const body = new Emitter(region, layoutFor(exits)).emit();
   const text = printFunction(body.finish(), {
     name: `region_${region.pc.toString(16)}`,
-    params: [ValType.i32],
-    results: [ValType.i32],
+    params,
+    results,
     locals: body.localNames,
-    functions: new Map([[0, "step"]]),
+    functions: new Map([[0, "step"], [1, "backdoor"], [2, "mulhu"]]),
   });
   m.exportFunction("f", m.func(type, body));
-  return { module: m.finish(), text };
+  const list = exits.map((exit, i) => `;; exit ${FAR_EXIT - 1 - i}: ${exit}\n`).join("");
+  return { module: m.finish(), text: `${text}\n${list}` };
 }
 
 function assertValid(region: Region): void {
@@ -259,22 +268,19 @@ Deno.test("Emitter makes a valid function when a region is as deep as can be", (
   }
 });
 
+let framesLeft = 0;
+
 /** Calls a function with `frames` frames of the host around it. */
 function deep<T>(frames: number, call: () => T): T {
+  framesLeft = frames;
   return frames > 0 ? deep(frames - 1, call) : call();
 }
 
 Deno.test("Emitter makes a region's function when the host's stack is half full", () => {
   const graph = Array.from({ length: MAX_REGION_INSNS }, (_, i) => [i + 1, 0]);
-  let room = 0;
-  try {
-    (function measure(): void {
-      room++;
-      measure();
-    })();
-  } catch (error) {
-    assert(error instanceof RangeError);
-  }
+  const many = 1_000_000;
+  assertThrows(() => deep(many, () => {}), RangeError);
+  const room = many - framesLeft;
   const region = form(graph);
   assertEquals(deep(room >> 1, () => emit(region)).text, emit(region).text);
 });
@@ -364,6 +370,20 @@ const GOLDENS: Record<string, string> = {
     csrrs rd=7 csr=0xc02
     bne rs1=6 rs2=0 @start
     jal rd=0 imm=-131072
+  `,
+  float: `
+    flw rd=1 rs1=10
+    fmadd.s rd=2 rs1=1 rs2=1 rs3=2 rm=7
+    fcvt.w.s rd=5 rs1=2 rm=1
+    fsw rs1=10 rs2=2 imm=4
+    amoadd.w rd=6 rs1=11 rs2=5
+    ecall
+  `,
+  backdoor: `
+    addi rd=10 rs1=10 imm=1
+    trapdoor
+    bne rs1=10 rs2=11 @start
+    jalr rs1=1
   `,
 };
 

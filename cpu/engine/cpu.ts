@@ -18,7 +18,7 @@ import { type CachedBlock, CodeCache } from "./code_cache.ts";
 import { Exit } from "./exits.ts";
 import { Interpreter } from "./interp.ts";
 import { RareOps } from "./rare.ts";
-import { formRegion, type RegionBlock } from "./region.ts";
+import { Ending, formRegion, type Region, type RegionBlock } from "./region.ts";
 import { SlowMemory, type StoreHook } from "./slow_memory.ts";
 import { SoftFloat } from "./softfloat.ts";
 import { type CompilingTier, EXIT_PC_SLOT, FUEL_WORD, type TierFactory } from "./tier.ts";
@@ -55,6 +55,10 @@ const MAX_FUEL = 20_000;
 const TIER_FUEL = 1_000_000;
 /** Compiled code looks at its fuel at back edges and calls only, so it may overrun by this many instructions. */
 const TIER_RESERVE = 4096;
+/** Most guest instructions compiled at once, besides a region that is larger by itself. */
+const MAX_BATCH_INSNS = 1000;
+/** Most addresses whose heat is known; then all are forgotten. */
+const MAX_SAMPLES = 1 << 16;
 /** Default of {@linkcode CpuOptions.heat}. */
 const HEAT = 3;
 const STATE_SLOTS = [
@@ -107,6 +111,10 @@ export class Cpu {
   /** First and last page of each compiled region, by its address. */
   readonly #regions = new Map<number, { first: number; last: number }>();
   #tierRetired = 0;
+  /** Counts changes of translated code. */
+  #changes = 0;
+  /** Why compiled code must leave, if a backdoor call said so. */
+  #leaving: number | undefined;
 
   constructor(isa: Isa, space: AddressSpace, options: CpuOptions = {}) {
     this.isa = isa;
@@ -131,8 +139,12 @@ export class Cpu {
       this.#interp.jumpCache.fill(-1);
       this.#stepBlocks.clear();
     };
-    this.cache.onFlush = () => this.#dropRegions(0, Infinity);
+    this.cache.onFlush = () => {
+      this.#changes++;
+      this.#dropRegions(0, Infinity);
+    };
     space.onCodeChange = (first, last) => {
+      this.#changes++;
       this.#dropRegions(first, last);
       this.cache.invalidate(first, last);
     };
@@ -145,7 +157,11 @@ export class Cpu {
   /** Adds the compiling tier, if it was not given at the start. @throws {Error} If there is one. */
   addTier(factory: TierFactory): void {
     if (this.#tier) throw new Error(`Cannot add a tier: there is ${this.#tier.name} already`);
-    this.#tier = factory({ step: (codeIndex) => this.#interp.step(codeIndex) });
+    this.#tier = factory({
+      step: (codeIndex) => this.#interp.step(codeIndex),
+      backdoor: (codeIndex) => this.#answerBackdoor(codeIndex),
+      dropped: (pc) => this.#forgetRegion(pc),
+    });
   }
 
   /** Takes stores to readable, unwritable pages. */
@@ -294,53 +310,83 @@ export class Cpu {
   /** Counts that execution was found at `pc`, and compiles what is there once it is hot. */
   #sample(pc: number): void {
     const heat = (this.#heat.get(pc) ?? 0) + 1;
+    if (this.#heat.size >= MAX_SAMPLES) this.#heat.clear();
     this.#heat.set(pc, heat);
-    if (heat === this.#heatLimit) this.#compile(pc);
+    if (heat >= this.#heatLimit) this.#compile(pc);
+  }
+
+  /** The region at `pc`, and those of the functions it calls, as far as they were executed and aren't compiled. */
+  #collect(pc: number): Region[] {
+    const tier = this.#tier!;
+    const regions: Region[] = [], seen = new Set<number>();
+    const queue = [pc];
+    let count = 0;
+    for (const at of queue) {
+      if (seen.has(at)) continue;
+      seen.add(at);
+      if (at !== pc && (tier.has(at) || !this.cache.get(at))) continue;
+      const region = formRegion(at, (block) => this.cache.get(block) ?? this.lift(block));
+      if (!region) continue;
+      if (region.count < 2) {
+        if (at === pc) return regions;
+        continue;
+      }
+      count += region.count;
+      if (regions.length > 0 && count > MAX_BATCH_INSNS) break;
+      regions.push(region);
+      for (const block of region.blocks) if (block.ending === Ending.CALL) queue.push(block.callee);
+    }
+    return regions;
   }
 
   /** Compiles the region at `pc`. */
   #compile(pc: number): void {
     const tier = this.#tier;
     if (!tier || tier.has(pc)) return;
-    const region = formRegion(pc, (at) => this.cache.get(at) ?? this.lift(at));
-    if (!region || region.count < 2) return;
-    const placed = new Map<RegionBlock, number>();
+    const regions = this.#collect(pc);
+    if (regions.length === 0) return;
+    const placed = new Map<IrBlock, number>();
     const { generation } = this.cache;
-    const codeIndex = (block: RegionBlock) => {
-      let start = placed.get(block);
-      if (start === undefined) placed.set(block, start = this.#install(block.ir, false).start);
+    const codeIndex = ({ ir }: RegionBlock) => {
+      let start = placed.get(ir);
+      if (start === undefined) placed.set(ir, start = this.#install(ir, false).start);
       return start;
     };
-    tier.add(region, codeIndex);
-    const entry = this.cache.get(pc) ?? this.translate(pc)!;
-    let first = Infinity, last = 0;
-    for (const { ir } of region.blocks) {
-      const from = Math.floor(ir.pc / PAGE_SIZE);
-      const to = Math.floor((ir.pc + ir.bytes - 1) / PAGE_SIZE);
-      for (let page = from; page <= to; page++) this.space.watch(page);
-      first = Math.min(first, from);
-      last = Math.max(last, to);
+    for (const region of regions) {
+      let first = Infinity, last = 0;
+      for (const { ir } of region.blocks) {
+        const from = Math.floor(ir.pc / PAGE_SIZE);
+        const to = Math.floor((ir.pc + ir.bytes - 1) / PAGE_SIZE);
+        for (let page = from; page <= to; page++) this.space.watch(page);
+        first = Math.min(first, from);
+        last = Math.max(last, to);
+      }
+      this.#regions.set(region.pc, { first, last });
     }
+    tier.add(regions, codeIndex);
+    const entries = regions.map((region) =>
+      this.cache.get(region.pc) ?? this.translate(region.pc)!
+    );
     if (generation !== this.cache.generation) {
       // The cache started anew on the way: the code indices in the compiled code are stale.
-      tier.drop(pc);
-      this.#heat.delete(pc);
+      for (const region of regions) tier.drop(region.pc);
       return;
     }
-    this.#regions.set(pc, { first, last });
-    this.cache.code[entry.start] = Op.enter;
+    for (const entry of entries) this.cache.code[entry.start] = Op.enter;
   }
 
   #dropRegions(firstPage: number, lastPage: number): void {
     for (const [pc, { first, last }] of this.#regions) {
-      if (last < firstPage || first > lastPage) continue;
-      this.#tier!.drop(pc);
-      this.#regions.delete(pc);
-      this.#heat.delete(pc);
-      const entry = this.cache.get(pc);
-      // The block may have been compiled for bytes that did not change: it is translated anew all the same.
-      if (entry) this.cache.invalidate(Math.floor(pc / PAGE_SIZE), Math.floor(pc / PAGE_SIZE));
+      if (last >= firstPage && first <= lastPage) this.#tier!.drop(pc);
     }
+  }
+
+  /** Compiled code for an address is gone: its block is interpreted again. */
+  #forgetRegion(pc: number): void {
+    if (!this.#regions.delete(pc)) return;
+    this.#heat.delete(pc);
+    const entry = this.cache.get(pc);
+    if (entry) this.cache.code[entry.start] = entry.code[0];
   }
 
   #block(pc: number): CachedBlock | undefined {
@@ -398,8 +444,12 @@ export class Cpu {
       this.#startFuel = fuel;
       words[FUEL_WORD] = fuel;
       const pc = tier.run(this.#pc), left = words[FUEL_WORD];
-      this.#retired += fuel - left;
-      this.#tierRetired += fuel - left;
+      this.#countTier(left);
+      if (this.#leaving !== undefined) {
+        const reason = this.#leaving;
+        this.#leaving = undefined;
+        return reason;
+      }
       this.#pc = pc;
       if (!Number.isSafeInteger(pc)) {
         return this.#goFar(words[EXIT_PC_SLOT * 2], words[EXIT_PC_SLOT * 2 + 1]);
@@ -413,6 +463,27 @@ export class Cpu {
         return Stop.LIMIT;
       }
     }
+  }
+
+  /** Counts what compiled code executed since the last time, when `left` of the fuel is left. */
+  #countTier(left: number): void {
+    const executed = this.#startFuel - left;
+    this.#startFuel = left;
+    this.#retired += executed;
+    this.#tierRetired += executed;
+  }
+
+  /** Answers a backdoor call of compiled code: 0 if it goes on, else the run loop does. */
+  #answerBackdoor(codeIndex: number): number {
+    const { code } = this.cache, changes = this.#changes;
+    this.#countTier(this.words[FUEL_WORD]);
+    this.#pc = code[codeIndex + 5] * TWO32 + (code[codeIndex + 4] >>> 0);
+    this.#nextPc = this.#pc + code[codeIndex + 3];
+    const goes = this.onBackdoor();
+    if (goes && !this.#pcWritten && changes === this.#changes) return 0;
+    if (goes) this.finishTrap();
+    this.#leaving = goes ? Stop.LIMIT : Trap.BACKDOOR;
+    return 1;
   }
 
   #runTraced(end: number, trace: (pc: number) => void): number {
@@ -447,9 +518,9 @@ export class Cpu {
           this.#pc = code[ip + 5] * TWO32 + (code[ip + 4] >>> 0);
           this.#nextPc = this.#pc + code[ip + 3];
           if (code[ip + 2] === Trap.BACKDOOR) {
-            const { generation } = cache;
+            const changes = this.#changes;
             if (this.onBackdoor()) {
-              if (fuel < 0 || this.#pcWritten || generation !== cache.generation) {
+              if (fuel < 0 || this.#pcWritten || changes !== this.#changes) {
                 this.finishTrap();
                 return Stop.LIMIT;
               }

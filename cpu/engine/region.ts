@@ -8,7 +8,7 @@
  * @module
  */
 import type { IrBlock } from "../ir/builder.ts";
-import { JumpHint, Op, WORDS } from "../ir/ops.ts";
+import { JumpHint, Op, Trap, WORDS } from "../ir/ops.ts";
 
 /** How a block of a region ends. */
 export const Ending = {
@@ -22,8 +22,10 @@ export const Ending = {
   CALL_INDIRECT: 3,
   /** An indirect jump or return. */
   INDIRECT: 4,
-  /** A trap: the run loop goes on. */
-  TRAP: 5,
+  /** A backdoor instruction; the successor is the instruction behind it. */
+  BACKDOOR: 5,
+  /** Another trap: the run loop goes on. */
+  TRAP: 6,
 } as const;
 
 /** A block in a region. */
@@ -94,6 +96,9 @@ function describe(ir: IrBlock): Omit<RegionBlock, "index" | "dominator"> {
   } else if (op >= Op.brEq && op <= Op.brGeu) {
     ending = Ending.BRANCH;
     targets = [linkPc(code, code[at + 4]), linkPc(code, code[at + 5])];
+  } else if (op === Op.trap && code[at + 2] === Trap.BACKDOOR) {
+    ending = Ending.BACKDOOR;
+    targets = [next];
   }
   return {
     ir,

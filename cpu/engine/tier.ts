@@ -9,16 +9,29 @@ import type { Region, RegionBlock } from "./region.ts";
 export interface TierStats {
   /** Regions compiled so far. */
   regions: number;
+  /** Regions dropped to make room for others. */
+  evicted: number;
   /** Bytes of code made so far. */
   bytes: number;
+  /** Bytes of code kept at the moment. */
+  kept: number;
   /** Milliseconds spent compiling. */
   milliseconds: number;
+  /** How often compiled code was left, by reason. */
+  exits: Record<string, number>;
 }
 
 /** What a tier gets from the engine. */
 export interface TierServices {
   /** Executes the record at a code index on the slots in memory; not 0 means that it faulted. */
   step(codeIndex: number): number;
+  /**
+   * Answers the backdoor call at a code index, with all state in memory and the fuel at {@linkcode FUEL_WORD}; not 0
+   * means that compiled code must leave (to an address that it need not name).
+   */
+  backdoor(codeIndex: number): number;
+  /** Says that there is no code for a guest address any more. */
+  dropped(pc: number): void;
 }
 
 /** A tier that compiles regions and runs them. */
@@ -27,11 +40,12 @@ export interface CompilingTier {
   readonly name: string;
   readonly stats: TierStats;
   /**
-   * Compiles a region; afterwards {@linkcode has} knows its address.
+   * Compiles regions that belong together: the first is hot, the others are called by it, directly or not. Afterwards
+   * {@linkcode has} knows their addresses.
    *
    * @param codeIndex Code index of a block's first record, for `TierServices.step`.
    */
-  add(region: Region, codeIndex: (block: RegionBlock) => number): void;
+  add(regions: readonly Region[], codeIndex: (block: RegionBlock) => number): void;
   /** Whether there is compiled code for a guest address. */
   has(pc: number): boolean;
   /**
@@ -40,7 +54,7 @@ export interface CompilingTier {
    * @returns Guest address where execution goes on.
    */
   run(pc: number): number;
-  /** Drops the code for a guest address: it never runs again. */
+  /** Drops the code for a guest address, and what can't do without it: it never runs again. */
   drop(pc: number): void;
 }
 
@@ -49,7 +63,5 @@ export type TierFactory = (services: TierServices) => CompilingTier;
 
 /** Word of the arena (in the slots) with the fuel of the executor that runs. */
 export const FUEL_WORD = 16341;
-/** Word with the bytes that compiled functions have on the host's stack, by estimate. */
-export const DEPTH_WORD = 16344;
 /** Slot with the guest address of an exit that does not fit into 31 bits. */
 export const EXIT_PC_SLOT = 8173;

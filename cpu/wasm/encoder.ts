@@ -2,7 +2,8 @@
  * A WebAssembly encoder for code generators: {@linkcode BodyWriter} writes the code of a function, and
  * {@linkcode ModuleWriter} makes a module of functions. It knows nothing of what the code is for.
  *
- * Source: WebAssembly Core Specification 3.0, section 5.5 (modules) and appendix 7.4 (name section).
+ * Source: WebAssembly Core Specification 3.0, section 5.5 (modules) and appendix 7.4 (name section); branch
+ * hinting proposal (metadata.code.branch_hint).
  *
  * @example f(n) = 0 + 1 + ... + n - 1
  * ```ts
@@ -97,6 +98,8 @@ export class ModuleWriter {
   #name: string | undefined;
   #functionNames = new Map<number, string>();
   #localNames = new Map<number, ReadonlyMap<number, string>>();
+  /** Branch hints by function: as a body has them, the offsets from the start of the body. */
+  #hints = new Map<number, number[]>();
 
   /** Starts an empty module. @param name Its name in stack traces and dumps. */
   constructor(name?: string) {
@@ -227,6 +230,10 @@ export class ModuleWriter {
         );
       }
       body.writeTo(this.#bodies);
+      if (body.hints.length > 0) {
+        const locals = this.#bodies.length - start - body.length - 1;
+        this.#hints.set(index, body.hints.map((word, i) => i % 2 === 0 ? word + locals : word));
+      }
       if (body.localNames !== undefined) this.#localNames.set(index, body.localNames);
     } else {
       this.#bodies.raw(body);
@@ -388,6 +395,7 @@ export class ModuleWriter {
       out.u32(section.count);
       out.copy(section.out);
     });
+    this.#writeHints(out);
     if (this.#starts.length > 0) {
       out.byte(CODE);
       out.u32(size);
@@ -399,6 +407,26 @@ export class ModuleWriter {
     }
     this.#writeNames(out);
     return out.view();
+  }
+
+  /** The section of branch hints, which has its place before the code. */
+  #writeHints(out: ByteWriter): void {
+    if (this.#hints.size === 0) return;
+    const section = new ByteWriter();
+    section.text("metadata.code.branch_hint");
+    section.u32(this.#hints.size);
+    for (const [index, hints] of [...this.#hints].sort(([a], [b]) => a - b)) {
+      section.u32(index);
+      section.u32(hints.length / 2);
+      for (let i = 0; i < hints.length; i += 2) {
+        section.u32(hints[i]);
+        section.byte(1);
+        section.byte(hints[i + 1]);
+      }
+    }
+    out.byte(0);
+    out.u32(section.length);
+    out.copy(section);
   }
 
   #writeNames(out: ByteWriter): void {

@@ -1,5 +1,9 @@
 /**
- * The wasm tier: compiles regions to WebAssembly functions, which call each other through one table.
+ * The wasm tier: compiles regions to WebAssembly functions, which call each other directly within a module and through
+ * one table from module to module.
+ *
+ * Compiled code is bounded. When there is too much of it, every module is unlinked: its table entries lead to the
+ * stub. A module that is wanted again is linked again; one that was not wanted until the next time is dropped.
  *
  * @module
  */
@@ -8,120 +12,297 @@ import type { Arena } from "../../mmu/arena.ts";
 import type { Region, RegionBlock } from "../engine/region.ts";
 import {
   type CompilingTier,
-  DEPTH_WORD,
   EXIT_PC_SLOT,
   FUEL_WORD,
   type TierServices,
   type TierStats,
 } from "../engine/tier.ts";
-import { type EmitLayout, Emitter, FAR_EXIT } from "./emitter.ts";
+import { type EmitLayout, type ExitReason, FAR_EXIT } from "./body.ts";
+import { Emitter, FUNCTION_TYPE } from "./emitter.ts";
 import { BodyWriter, ModuleWriter, ValType } from "./encoder.ts";
+import { type Helper, HELPERS } from "./helpers.ts";
+import { hasFusedMultiplyAdd, makeEntry, makeStub } from "./runtime.ts";
 
 /** Entries of the cache of indirect targets, and where it is in the arena. */
 const TARGET_ENTRIES = 4096;
 const TARGETS_OFFSET = TABLES_OFFSET + 0x2_0000;
 
-type Compiled = (pc: number) => number;
+/** Bounds of compiled code. */
+export interface WasmLimits {
+  /** Most modules. */
+  modules: number;
+  /** Most bytes of modules; V8's machine code is several times as large. */
+  bytes: number;
+}
+const LIMITS: WasmLimits = { modules: 4096, bytes: 16 << 20 };
+
+/** Options of the tier. */
+export interface WasmTierOptions {
+  /** Bounds of compiled code. */
+  limits?: WasmLimits;
+  /** Gets every module that is made. */
+  onModule?: (bytes: Uint8Array<ArrayBuffer>, regions: readonly Region[]) => void;
+}
+
+/** A module and what belongs to it. */
+interface Module {
+  /** Its functions, by guest address. */
+  readonly functions: Map<number, CallableFunction>;
+  readonly bytes: number;
+  /** Guest addresses whose table index its code names. */
+  readonly references: ReadonlySet<number>;
+  /** Numbers of its exits. */
+  readonly exits: readonly number[];
+  linked: boolean;
+}
+
+/** Where an exit leads, by its number. */
+interface ExitRecord {
+  readonly pc: number;
+  readonly refund: number;
+  readonly reason: ExitReason;
+}
 
 /** Compiles and runs regions on one arena. */
 export class WasmTier implements CompilingTier {
   readonly name = "wasm";
-  readonly stats: TierStats = { regions: 0, bytes: 0, milliseconds: 0 };
+  readonly stats: TierStats = {
+    regions: 0,
+    evicted: 0,
+    bytes: 0,
+    kept: 0,
+    milliseconds: 0,
+    exits: {},
+  };
   readonly #arena: Arena;
   readonly #services: TierServices;
+  readonly #limits: WasmLimits;
+  readonly #onModule: WasmTierOptions["onModule"];
   readonly #table = new WebAssembly.Table({ element: "anyfunc", initial: 1024 });
   readonly #targets: Int32Array;
-  /** Table index of every guest address that was called or compiled. */
-  readonly #indices = new Map<number, number>();
-  readonly #functions = new Map<number, Compiled>();
-  readonly #stub: Compiled;
-  #used = 0;
+  /** Every module, oldest first, and by the guest addresses of its functions. */
+  readonly #modules = new Set<Module>();
+  readonly #byPc = new Map<number, Module>();
+  /** Table index of every guest address that is compiled or called, and how many modules name it. */
+  readonly #indices = new Map<number, { index: number; uses: number }>();
+  readonly #freeIndices: number[] = [];
+  #nextIndex = 0;
+  readonly #exits: (ExitRecord | undefined)[] = [];
+  readonly #freeExits: number[] = [];
+  readonly #stub: CallableFunction;
+  readonly #enter: (pc: number, index: number) => number;
+  readonly #fused: boolean;
 
-  constructor(arena: Arena, services: TierServices) {
+  constructor(arena: Arena, services: TierServices, options: WasmTierOptions = {}) {
     this.#arena = arena;
     this.#services = services;
+    this.#limits = options.limits ?? LIMITS;
+    this.#onModule = options.onModule;
     this.#targets = new Int32Array(arena.memory.buffer, TARGETS_OFFSET, TARGET_ENTRIES * 2);
     this.#targets.fill(-1);
     this.#stub = makeStub();
+    this.#enter = makeEntry(arena.memory, this.#table, FUEL_WORD * 4);
+    this.#fused = hasFusedMultiplyAdd();
   }
 
-  #tableIndex(pc: number): number {
-    const known = this.#indices.get(pc);
-    if (known !== undefined) return known;
-    const index = this.#used++;
-    if (index >= this.#table.length) this.#table.grow(this.#table.length);
-    this.#table.set(index, this.#stub);
-    this.#indices.set(pc, index);
-    return index;
-  }
+  // ---- compiling ----
 
-  add(region: Region, codeIndex: (block: RegionBlock) => number): void {
+  add(regions: readonly Region[], codeIndex: (block: RegionBlock) => number): void {
     const start = performance.now();
-    const index = this.#tableIndex(region.pc);
-    const name = `region_${region.pc.toString(16)}`;
+    const references = new Set<number>(), exits: number[] = [];
+    const name = `region_${regions[0].pc.toString(16)}`;
     const m = new ModuleWriter(name);
-    const step = m.importFunction("e", "s", m.type([ValType.i32], [ValType.i32]));
+    const import32 = m.type([ValType.i32], [ValType.i32]);
+    const step = m.importFunction("e", "s", import32);
+    const backdoor = m.importFunction("e", "b", import32);
     m.importMemory("e", "m", this.#arena.memory.buffer.byteLength / 65536, 65536);
     m.importTable("e", "t", ValType.funcref, 0);
-    const type = m.type([ValType.i32], [ValType.i32]);
+    const type = m.type(FUNCTION_TYPE.params, FUNCTION_TYPE.results);
+    const functions = new Map(
+      regions.map(({ pc }) => [pc, m.declare(type, `region_${pc.toString(16)}`)]),
+    );
+    const helpers = new Map<Helper, number>();
     const layout: EmitLayout = {
       pages: PAGE_TABLE_OFFSET,
       guest: GUEST_OFFSET,
       fuel: FUEL_WORD * 4,
-      depth: DEPTH_WORD * 4,
       exitPc: EXIT_PC_SLOT * 8,
       targets: TARGETS_OFFSET,
       targetEntries: TARGET_ENTRIES,
       step,
+      backdoor,
       type,
-      tableIndex: (pc) => this.#tableIndex(pc),
+      fused: this.#fused,
+      callee: (pc) => {
+        const func = functions.get(pc);
+        if (func !== undefined) return { func };
+        return { table: this.#refer(pc, references) };
+      },
+      helper: (name) => {
+        let index = helpers.get(name);
+        if (index === undefined) {
+          const { params, results } = HELPERS[name];
+          helpers.set(name, index = m.declare(m.type(params, results), name));
+        }
+        return index;
+      },
       codeIndex,
+      exit: (pc, refund, reason) => {
+        const number = this.#freeExits.pop() ?? this.#exits.length;
+        this.#exits[number] = { pc, refund, reason };
+        exits.push(number);
+        return FAR_EXIT - 1 - number;
+      },
     };
-    m.exportFunction("f", m.func(type, new Emitter(region, layout).emit(), name));
+    const w = new BodyWriter();
+    for (const region of regions) {
+      m.body(functions.get(region.pc)!, new Emitter(region, layout, w).emit());
+      m.exportFunction(region.pc.toString(16), functions.get(region.pc)!);
+      this.#refer(region.pc, references);
+    }
+    for (const [name, index] of helpers) {
+      w.start(HELPERS[name].params.length);
+      HELPERS[name].write(w);
+      m.body(index, w);
+    }
     const bytes = m.finish();
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-      e: { s: this.#services.step, m: this.#arena.memory, t: this.#table },
+    this.#onModule?.(bytes, regions);
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      e: {
+        s: this.#services.step,
+        b: this.#services.backdoor,
+        m: this.#arena.memory,
+        t: this.#table,
+      },
     });
-    const compiled = exports.f as Compiled;
-    this.#table.set(index, compiled);
-    this.#functions.set(region.pc, compiled);
-    this.#cacheTarget(region.pc, index);
-    this.stats.regions++;
+    const module: Module = {
+      functions: new Map(
+        regions.map(({ pc }) => [pc, instance.exports[pc.toString(16)] as CallableFunction]),
+      ),
+      bytes: bytes.length,
+      references,
+      exits,
+      linked: false,
+    };
+    this.#modules.add(module);
+    for (const { pc } of regions) this.#byPc.set(pc, module);
+    this.#link(module);
+    this.stats.regions += regions.length;
     this.stats.bytes += bytes.length;
+    this.stats.kept += bytes.length;
     this.stats.milliseconds += performance.now() - start;
+    if (this.stats.kept > this.#limits.bytes || this.#modules.size > this.#limits.modules) {
+      this.#evict(module);
+    }
   }
 
-  #cacheTarget(pc: number, index: number): void {
-    const entry = (pc >>> 1 & TARGET_ENTRIES - 1) * 2;
-    this.#targets[entry] = pc;
-    this.#targets[entry + 1] = index;
+  /** Table index of a guest address, which a module names from now on. */
+  #refer(pc: number, references: Set<number>): number {
+    let entry = this.#indices.get(pc);
+    if (!entry) {
+      const index = this.#freeIndices.pop() ?? this.#nextIndex++;
+      if (index >= this.#table.length) this.#table.grow(this.#table.length);
+      this.#table.set(index, this.#stub);
+      this.#indices.set(pc, entry = { index, uses: 0 });
+    }
+    if (!references.has(pc)) {
+      references.add(pc);
+      entry.uses++;
+    }
+    return entry.index;
   }
 
-  has(pc: number): boolean {
-    return this.#functions.has(pc);
+  // ---- linking ----
+
+  #link(module: Module): void {
+    module.linked = true;
+    for (const [pc, compiled] of module.functions) {
+      const { index } = this.#indices.get(pc)!;
+      this.#table.set(index, compiled);
+      const entry = (pc >>> 1 & TARGET_ENTRIES - 1) * 2;
+      this.#targets[entry] = pc;
+      this.#targets[entry + 1] = index;
+    }
   }
 
-  run(pc: number): number {
-    const words = this.#arena.r;
-    words[DEPTH_WORD] = 0;
-    const next = this.#functions.get(pc)!(pc);
-    return next === FAR_EXIT ? Number(this.#arena.q[EXIT_PC_SLOT]) : next;
+  #unlink(module: Module): void {
+    module.linked = false;
+    for (const pc of module.functions.keys()) {
+      this.#table.set(this.#indices.get(pc)!.index, this.#stub);
+      const entry = (pc >>> 1 & TARGET_ENTRIES - 1) * 2;
+      if (this.#targets[entry] === pc) this.#targets[entry] = -1;
+    }
+  }
+
+  /** Drops what was not wanted since the last time, and puts the rest but `newest` to the test. */
+  #evict(newest: Module): void {
+    const { bytes, modules } = this.#limits;
+    // Half of the room is free afterwards, so that this is rare; the oldest go first.
+    const full = () => this.stats.kept > bytes / 2 || this.#modules.size > modules / 2;
+    for (const linked of [false, true]) {
+      for (const module of this.#modules) {
+        if (!full()) break;
+        if (module === newest || module.linked !== linked) continue;
+        this.stats.evicted += module.functions.size;
+        this.#remove(module);
+      }
+    }
+    for (const module of this.#modules) {
+      if (module !== newest && module.linked) this.#unlink(module);
+    }
+  }
+
+  #remove(module: Module): void {
+    if (module.linked) this.#unlink(module);
+    this.#modules.delete(module);
+    this.stats.kept -= module.bytes;
+    for (const pc of module.functions.keys()) this.#byPc.delete(pc);
+    for (const number of module.exits) {
+      this.#exits[number] = undefined;
+      this.#freeExits.push(number);
+    }
+    for (const pc of module.references) {
+      const entry = this.#indices.get(pc)!;
+      if (--entry.uses > 0) continue;
+      this.#indices.delete(pc);
+      this.#freeIndices.push(entry.index);
+    }
+    for (const pc of module.functions.keys()) this.#services.dropped(pc);
   }
 
   drop(pc: number): void {
-    if (!this.#functions.delete(pc)) return;
-    this.#table.set(this.#indices.get(pc)!, this.#stub);
-    const entry = (pc >>> 1 & TARGET_ENTRIES - 1) * 2;
-    if (this.#targets[entry] === pc) this.#targets[entry] = -1;
+    const module = this.#byPc.get(pc);
+    if (module) this.#remove(module);
   }
-}
 
-/** The function that stands where nothing is compiled: it leaves to the guest address that it is called for. */
-function makeStub(): Compiled {
-  const m = new ModuleWriter("stub");
-  const w = new BodyWriter();
-  w.start(1);
-  w.localGet(0);
-  m.exportFunction("f", m.func(m.type([ValType.i32], [ValType.i32]), w));
-  return new WebAssembly.Instance(new WebAssembly.Module(m.finish())).exports.f as Compiled;
+  // ---- running ----
+
+  has(pc: number): boolean {
+    const module = this.#byPc.get(pc);
+    if (module === undefined) return false;
+    if (!module.linked) this.#link(module);
+    return true;
+  }
+
+  run(pc: number): number {
+    const next = this.#enter(pc, this.#indices.get(pc)!.index);
+    if (next >= 0) {
+      // Of these the fuel tells which is which.
+      this.#count(this.#arena.r[FUEL_WORD] < 0 ? "fuel" : "target");
+      return next;
+    }
+    if (next === FAR_EXIT) {
+      this.#count("target");
+      return Number(this.#arena.q[EXIT_PC_SLOT]);
+    }
+    const exit = this.#exits[FAR_EXIT - 1 - next]!;
+    this.#arena.r[FUEL_WORD] += exit.refund;
+    this.#count(exit.reason);
+    return exit.pc;
+  }
+
+  #count(reason: ExitReason): void {
+    const { exits } = this.stats;
+    exits[reason] = (exits[reason] ?? 0) + 1;
+  }
 }

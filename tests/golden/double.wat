@@ -1,24 +1,24 @@
-(func $region_10000 (param i32) (result i32)
-  (local $slot10 i64) (local $slot33 i64) (local $slot35 i64) (local $slot34 i64) (local $slot36 i64) (local $slot37 i64) (local $slot6 i64) (local $slot7 i64) (local $slot7168 i64) (local $pc i32) (local $fuel i32) (local $address i64) (local $float f64) (local $long i64) (local $index i32)
+(func $region_10000 (param $pc i32) (param $depth i32) (param $fuel i32) (result i32 i32)
+  (local $slot10 i64) (local $slot33 f64) (local $slot35 f64) (local $slot34 f64) (local $slot36 f64) (local $slot37 f64) (local $slot6 i64) (local $slot7 i64) (local $slot7168 i64) (local $fast i32) (local $base0 i32) (local $address i64) (local $double f64)
   block ;; @1
-    block ;; @2
+    block (result i32) ;; @2
       i32.const 0
       i64.load offset=80
       local.set $slot10
       i32.const 0
-      i64.load offset=264
+      f64.load offset=264
       local.set $slot33
       i32.const 0
-      i64.load offset=280
+      f64.load offset=280
       local.set $slot35
       i32.const 0
-      i64.load offset=272
+      f64.load offset=272
       local.set $slot34
       i32.const 0
-      i64.load offset=288
+      f64.load offset=288
       local.set $slot36
       i32.const 0
-      i64.load offset=296
+      f64.load offset=296
       local.set $slot37
       i32.const 0
       i64.load offset=48
@@ -27,175 +27,191 @@
       i64.load offset=56
       local.set $slot7
       i32.const 0
-      i32.load offset=65364
-      local.set $fuel
+      i32.load offset=65296
+      local.set $fast
       loop ;; @3
         local.get $fuel
         i32.const 7
         i32.sub
         local.set $fuel
-        local.get $slot10
-        local.tee $address
-        i64.const 32
-        i64.shr_u
-        i32.wrap_i64
-        local.get $address
-        i32.wrap_i64
-        i32.const 7
-        i32.and
-        i32.or
-        local.get $address
-        i32.wrap_i64
-        i32.const 12
-        i32.shr_u
-        i32.load8_u offset=65536
-        i32.const 1
-        i32.and
-        i32.eqz
-        i32.or
-        if ;; @4
-          local.get $fuel
-          i32.const 7
-          i32.add
-          local.set $fuel
-          i32.const 65536
-          local.set $pc
+        block ;; @4
+          block ;; @5
+            local.get $slot10
+            local.tee $address
+            i64.const 32
+            i64.shr_u
+            i32.wrap_i64
+            br_if 0 (;@5;)
+            local.get $address
+            i32.wrap_i64
+            local.set $base0
+            local.get $base0
+            i32.const 4095
+            i32.and
+            i32.const 4088
+            i32.gt_u
+            if ;; @6
+              local.get $base0
+              i32.const 7
+              i32.add
+              i32.const 12
+              i32.shr_u
+              i32.load8_u offset=65536
+              i32.const 1
+              i32.and
+              i32.eqz
+              br_if 1 (;@5;)
+            end
+            local.get $base0
+            i32.const 12
+            i32.shr_u
+            i32.load8_u offset=65536
+            i32.const 1
+            i32.and
+            br_if 1 (;@4;)
+          end
+          i32.const -2
           br 2 (;@2;)
         end
-        local.get $address
-        i32.wrap_i64
-        i64.load offset=67108864
+        local.get $base0
+        f64.load offset=67108864
         local.set $slot33
-        local.get $slot33
-        f64.reinterpret_i64
-        local.get $slot35
-        f64.reinterpret_i64
-        f64.mul
-        local.tee $float
-        f64.abs
-        f64.const 2.2250738585072014e-308
-        f64.gt
-        local.get $float
-        f64.abs
-        f64.const inf
-        f64.lt
-        i32.and
-        i32.const 0
-        i32.load offset=65296
-        i32.and
-        if ;; @4
-          local.get $float
-          i64.reinterpret_f64
-          local.set $slot34
-        else
+        block ;; @4
+          block ;; @5
+            local.get $fast
+            i32.eqz
+            br_if 0 (;@5;)
+            local.get $slot33
+            local.get $slot35
+            f64.mul
+            local.tee $double
+            f64.abs
+            f64.const inf
+            f64.lt
+            i32.eqz
+            br_if 0 (;@5;)
+            local.get $double
+            f64.abs
+            f64.const 2.2250738585072014e-308
+            f64.lt
+            br_if 0 (;@5;)
+            local.get $double
+            local.set $slot34
+            br 1 (;@4;)
+          end
+          block ;; @5
+            local.get $fast
+            i32.eqz
+            br_if 0 (;@5;)
+            local.get $double
+            f64.const 0
+            f64.eq
+            local.get $slot33
+            f64.const 0
+            f64.eq
+            local.get $slot35
+            f64.const 0
+            f64.eq
+            i32.or
+            i32.and
+            i32.eqz
+            br_if 0 (;@5;)
+            local.get $double
+            local.set $slot34
+            br 1 (;@4;)
+          end
           i32.const 0
           local.get $slot33
-          i64.store offset=264
+          f64.store offset=264
           i32.const 0
           local.get $slot35
-          i64.store offset=280
+          f64.store offset=280
           i32.const 6
           call $step
           if ;; @5
-            local.get $fuel
-            i32.const 6
-            i32.add
-            local.set $fuel
-            i32.const 65540
-            local.set $pc
+            i32.const -3
             br 3 (;@2;)
           end
           i32.const 0
-          i64.load offset=272
+          f64.load offset=272
           local.set $slot34
+          i32.const 0
+          i32.load offset=65296
+          local.set $fast
         end
-        local.get $slot36
-        f64.reinterpret_i64
-        local.get $slot34
-        f64.reinterpret_i64
-        f64.add
-        local.tee $float
-        f64.abs
-        f64.const 2.2250738585072014e-308
-        f64.gt
-        local.get $float
-        f64.abs
-        f64.const inf
-        f64.lt
-        i32.and
-        local.get $float
-        f64.const 0
-        f64.eq
-        i32.or
-        i32.const 0
-        i32.load offset=65296
-        i32.and
-        if ;; @4
-          local.get $float
-          i64.reinterpret_f64
-          local.set $slot36
-        else
+        block ;; @4
+          block ;; @5
+            local.get $fast
+            i32.eqz
+            br_if 0 (;@5;)
+            local.get $slot36
+            local.get $slot34
+            f64.add
+            local.tee $double
+            f64.abs
+            f64.const inf
+            f64.lt
+            i32.eqz
+            br_if 0 (;@5;)
+            local.get $double
+            local.set $slot36
+            br 1 (;@4;)
+          end
           i32.const 0
           local.get $slot36
-          i64.store offset=288
+          f64.store offset=288
           i32.const 0
           local.get $slot34
-          i64.store offset=272
+          f64.store offset=272
           i32.const 12
           call $step
           if ;; @5
-            local.get $fuel
-            i32.const 5
-            i32.add
-            local.set $fuel
-            i32.const 65544
-            local.set $pc
+            i32.const -4
             br 3 (;@2;)
           end
           i32.const 0
-          i64.load offset=288
+          f64.load offset=288
           local.set $slot36
+          i32.const 0
+          i32.load offset=65296
+          local.set $fast
         end
-        local.get $slot36
-        f64.reinterpret_i64
-        local.get $slot36
-        f64.reinterpret_i64
-        f64.eq
-        local.get $slot37
-        f64.reinterpret_i64
-        local.get $slot37
-        f64.reinterpret_i64
-        f64.eq
-        i32.and
-        if ;; @4
-          local.get $slot36
-          f64.reinterpret_i64
-          local.get $slot37
-          f64.reinterpret_i64
-          f64.lt
-          i64.extend_i32_u
-          local.set $slot6
-        else
+        block ;; @4
+          block ;; @5
+            local.get $slot36
+            local.get $slot37
+            f64.lt
+            local.get $slot36
+            local.get $slot37
+            f64.ge
+            i32.or
+            i32.eqz
+            br_if 0 (;@5;)
+            local.get $slot36
+            local.get $slot37
+            f64.lt
+            i64.extend_i32_u
+            local.set $slot6
+            br 1 (;@4;)
+          end
           i32.const 0
           local.get $slot36
-          i64.store offset=288
+          f64.store offset=288
           i32.const 0
           local.get $slot37
-          i64.store offset=296
+          f64.store offset=296
           i32.const 18
           call $step
           if ;; @5
-            local.get $fuel
-            i32.const 4
-            i32.add
-            local.set $fuel
-            i32.const 65548
-            local.set $pc
+            i32.const -5
             br 3 (;@2;)
           end
           i32.const 0
           i64.load offset=48
           local.set $slot6
+          i32.const 0
+          i32.load offset=65296
+          local.set $fast
         end
         local.get $slot10
         i64.const 8
@@ -212,6 +228,9 @@
         i32.const 0
         i64.load offset=57344
         local.set $slot7168
+        i32.const 0
+        i32.load offset=65296
+        local.set $fast
         local.get $slot7168
         local.set $slot7
         local.get $slot6
@@ -223,7 +242,6 @@
           i32.lt_s
           if ;; @5
             i32.const 65536
-            local.set $pc
             br 3 (;@2;)
           end
           br 1 (;@3;)
@@ -232,37 +250,38 @@
           i32.const 1
           i32.sub
           local.set $fuel
-          i32.const 0
-          i64.const -65508
-          i64.store offset=65384
-          i32.const -1
-          local.set $pc
+          i32.const -6
           br 2 (;@2;)
         end
         unreachable
       end
       unreachable
     end
-    i32.const 0
-    local.get $slot33
-    i64.store offset=264
-    i32.const 0
-    local.get $slot34
-    i64.store offset=272
-    i32.const 0
-    local.get $slot36
-    i64.store offset=288
-    i32.const 0
-    local.get $slot6
-    i64.store offset=48
+    local.set $pc
     i32.const 0
     local.get $slot10
     i64.store offset=80
     i32.const 0
+    local.get $slot33
+    f64.store offset=264
+    i32.const 0
+    local.get $slot34
+    f64.store offset=272
+    i32.const 0
+    local.get $slot36
+    f64.store offset=288
+    i32.const 0
+    local.get $slot6
+    i64.store offset=48
+    i32.const 0
     local.get $slot7
     i64.store offset=56
-    i32.const 0
-    local.get $fuel
-    i32.store offset=65364
+    br 0 (;@1;)
   end
-  local.get $pc)
+  local.get $pc
+  local.get $fuel)
+;; exit -2: 10000, 7 not executed: memory
+;; exit -3: 10004, 6 not executed: float
+;; exit -4: 10008, 5 not executed: float
+;; exit -5: 1000c, 4 not executed: float
+;; exit -6: -ffe4, 0 not executed: target

@@ -35,6 +35,8 @@ export class BodyWriter extends ByteWriter {
   #localNames: Map<number, string> | undefined;
   #kinds = new Uint8Array(64);
   #depth = 0;
+  /** Positions of hinted branches, each followed by 1 if it is likely taken, else 0. */
+  #hints: number[] = [];
 
   /** Starts a function with `params` parameters: locals 0 and up. */
   start(params: number): void {
@@ -43,6 +45,7 @@ export class BodyWriter extends ByteWriter {
     this.#locals.length = 0;
     this.#localNames = undefined;
     this.#depth = 0;
+    this.#hints.length = 0;
   }
 
   /** Parameters of the function. */
@@ -53,6 +56,19 @@ export class BodyWriter extends ByteWriter {
   /** Blocks open. */
   get depth(): number {
     return this.#depth;
+  }
+
+  /**
+   * Hints for branches: pairs of an offset in the code (behind the declarations of locals) and 1 or 0.
+   * Source: WebAssembly branch hinting, "metadata.code.branch_hint".
+   */
+  get hints(): readonly number[] {
+    return this.#hints;
+  }
+
+  /** Says whether the condition of the next instruction, an `if` or `br_if`, is likely to hold. */
+  hint(likely: boolean): void {
+    this.#hints.push(this.at, likely ? 1 : 0);
   }
 
   /** Names given to locals. */

@@ -1,0 +1,81 @@
+/**
+ * What the writers of single ops share: the function they write to, and the ways out of it.
+ *
+ * @module
+ */
+import type { RegionBlock } from "../engine/region.ts";
+import type { BodyWriter } from "./encoder.ts";
+import type { Helper } from "./helpers.ts";
+import type { Registers } from "./registers.ts";
+
+/** Where things are in the arena, in bytes, and how a function reaches what is not in it. */
+export interface EmitLayout {
+  /** Page table. */
+  pages: number;
+  /** Guest address 0. */
+  guest: number;
+  /** 32-bit fuel: instructions that may still be executed; only while no compiled code runs, and in calls of imports. */
+  fuel: number;
+  /** 64-bit guest address of an exit that does not fit into 31 bits. */
+  exitPc: number;
+  /** Cache of indirect targets: entries of two 32-bit words, guest address and table index. */
+  targets: number;
+  /** Entries of that cache, a power of two. */
+  targetEntries: number;
+  /** Index of the imported function that executes the record at a code index; not 0 means that it faulted. */
+  step: number;
+  /** Index of the imported function that answers the backdoor call at a code index; not 0 means to leave. */
+  backdoor: number;
+  /** Type index of compiled functions. */
+  type: number;
+  /** Whether `f64x2.relaxed_madd` rounds once on this host. */
+  fused: boolean;
+  /** How to call the function for a guest address: in this module, or through the table. */
+  callee(pc: number): { func: number } | { table: number };
+  /** Index of a helper function. */
+  helper(name: Helper): number;
+  /** Code index of a block's first record, for `step`. */
+  codeIndex(block: RegionBlock): number;
+  /**
+   * A number below {@linkcode FAR_EXIT} that a function returns instead of a guest address to say: go on at `pc`, and
+   * `refund` instructions that were paid for were not executed.
+   */
+  exit(pc: number, refund: number, reason: ExitReason): number;
+}
+
+/** Result for a guest address that is in `exitPc`. */
+export const FAR_EXIT = -1;
+
+/** Why compiled code left. */
+export type ExitReason =
+  /** The time slice is used up. */
+  | "fuel"
+  /** A load or store that needs the slow path: a fault, watched code, a hook. */
+  | "memory"
+  /** A system call, breakpoint or undefined instruction. */
+  | "trap"
+  /** A backdoor call whose callback stopped the machine or changed the pc or code. */
+  | "backdoor"
+  /** An instruction that only the interpreter executes. */
+  | "op"
+  /** A floating-point instruction with an invalid rounding mode. */
+  | "float"
+  /** Code that is not compiled, or a return that compiled code did not call. */
+  | "target";
+
+/** One function under construction. */
+export interface Body {
+  readonly w: BodyWriter;
+  readonly registers: Registers;
+  readonly layout: EmitLayout;
+  /** Local with the value of `Slot.FP_FAST`. */
+  readonly fast: number;
+  /** Slots whose value is known to be NaN-boxed, here. */
+  readonly boxed: Set<number>;
+  /** A local of a type for short use, the same for each name. */
+  scratch(name: string, type: number): number;
+  /** Has the interpreter execute the record at `at` in memory. */
+  step(block: RegionBlock, at: number): void;
+  /** Leaves at the instruction of the record at `at`, which has not been executed. */
+  leave(block: RegionBlock, at: number, reason: ExitReason): void;
+}

@@ -1,0 +1,293 @@
+/**
+ * Loads, stores and atomics in WebAssembly.
+ *
+ * Accesses of one block through one unchanged register are checked together: their lowest and highest bytes lie in one
+ * or two pages, whose entries of the page table say whether all of them may go straight to memory. If not, the
+ * first of them leaves. Alignment does not matter to the host.
+ *
+ * @module
+ */
+import type { RegionBlock } from "../engine/region.ts";
+import { Amo, Op as Ir, OPS, Slot, slotFields, WORDS } from "../ir/ops.ts";
+import type { Body } from "./body.ts";
+import { type LoadOp, Op, type PlainOp, type StoreOp, ValType } from "./encoder.ts";
+
+/** Page-table bits: see `Page` of the address space. */
+const LOAD_OK = 1, STORE_OK = 2;
+const PAGE_SHIFT = 12, PAGE_SIZE = 1 << PAGE_SHIFT;
+const FIELDS = OPS.map(slotFields);
+
+const LOADS = new Map<number, { op: LoadOp; size: number }>([
+  [Ir.ldS8, { op: Op.i64_load8_s, size: 1 }],
+  [Ir.ldU8, { op: Op.i64_load8_u, size: 1 }],
+  [Ir.ldS16, { op: Op.i64_load16_s, size: 2 }],
+  [Ir.ldU16, { op: Op.i64_load16_u, size: 2 }],
+  [Ir.ldS32, { op: Op.i64_load32_s, size: 4 }],
+  [Ir.ldU32, { op: Op.i64_load32_u, size: 4 }],
+  [Ir.ldB32, { op: Op.i64_load32_u, size: 4 }],
+  [Ir.ld64, { op: Op.i64_load, size: 8 }],
+]);
+const STORES = new Map<number, { op: StoreOp; size: number }>([
+  [Ir.st8, { op: Op.i64_store8, size: 1 }],
+  [Ir.st16, { op: Op.i64_store16, size: 2 }],
+  [Ir.st32, { op: Op.i64_store32, size: 4 }],
+  [Ir.st64, { op: Op.i64_store, size: 8 }],
+]);
+const ATOMICS = new Set([Ir.ldx32, Ir.ldx64, Ir.stx32, Ir.stx64, Ir.amo32, Ir.amo64]);
+const AMO = new Map<number, PlainOp>([
+  [Amo.ADD, Op.i64_add],
+  [Amo.XOR, Op.i64_xor],
+  [Amo.AND, Op.i64_and],
+  [Amo.OR, Op.i64_or],
+]);
+/** The comparison under which the old value stays. */
+const AMO_KEEPS = new Map<number, PlainOp>([
+  [Amo.MIN, Op.i64_lt_s],
+  [Amo.MAX, Op.i64_gt_s],
+  [Amo.MINU, Op.i64_lt_u],
+  [Amo.MAXU, Op.i64_gt_u],
+]);
+
+const log2 = (size: number) => 31 - Math.clz32(size);
+
+/** Accesses that are checked together. */
+export interface Group {
+  /** Slot with the address. */
+  readonly base: number;
+  /** Word index of the record whose access makes the check. */
+  readonly first: number;
+  /** Lowest byte, relative to the base, and bytes from there to the end of the highest access. */
+  low: number;
+  span: number;
+  /** Page-table bits that all pages must have. */
+  rights: number;
+  /** Position among the groups of the block. */
+  readonly order: number;
+  /** Local with the low word of the lowest address, once the check is written. */
+  local: number;
+}
+
+/** Finds the groups of a block: by word index of the record. */
+export function findGroups(block: RegionBlock): Map<number, Group> {
+  const { ir: { code }, terminator } = block;
+  const groups = new Map<number, Group>(), open = new Map<number, Group>();
+  let order = 0;
+  for (let at = 0; at < terminator; at += WORDS) {
+    const op = code[at], access = LOADS.get(op) ?? STORES.get(op);
+    if (access) {
+      const base = code[at + 2], offset = code[at + 4];
+      const rights = LOADS.has(op) ? LOAD_OK : STORE_OK;
+      let group = open.get(base);
+      if (group) {
+        const low = Math.min(group.low, offset);
+        const span = Math.max(group.low + group.span, offset + access.size) - low;
+        if (span > PAGE_SIZE) group = undefined;
+        else {
+          group.low = low;
+          group.span = span;
+          group.rights |= rights;
+        }
+      }
+      if (!group) {
+        group = {
+          base,
+          first: at,
+          low: offset,
+          span: access.size,
+          rights,
+          order: order++,
+          local: -1,
+        };
+        open.set(base, group);
+      }
+      groups.set(at, group);
+    }
+    if (FIELDS[op].writes) open.delete(code[at + 1]);
+  }
+  return groups;
+}
+
+/** Writes a load, store or atomic; false if the record is something else. */
+export function emitMemory(
+  c: Body,
+  block: RegionBlock,
+  at: number,
+  groups: ReadonlyMap<number, Group>,
+): boolean {
+  const code = block.ir.code, op = code[at];
+  if (ATOMICS.has(op)) {
+    emitAtomic(c, block, at);
+    return true;
+  }
+  const group = groups.get(at);
+  if (!group) return false;
+  const { w, registers } = c;
+  if (group.first === at) {
+    group.local = c.scratch(`base${group.order}`, ValType.i32);
+    check(c, block, at, { ...group, aligned: false });
+  }
+  const offset = c.layout.guest + code[at + 4] - group.low;
+  const load = LOADS.get(op), store = STORES.get(op);
+  w.localGet(group.local);
+  if (load) {
+    if (op === Ir.ld64 && registers.isDouble(code[at + 1])) {
+      w.load(Op.f64_load, 3, offset);
+      registers.setDouble(code[at + 1]);
+      return true;
+    }
+    w.load(load.op, log2(load.size), offset);
+    if (op === Ir.ldB32) {
+      w.i64Const(0, -1);
+      w.op(Op.i64_or);
+    }
+    registers.set(code[at + 1]);
+  } else if (store) {
+    if (op === Ir.st64 && registers.isDouble(code[at + 3])) {
+      registers.getDouble(code[at + 3]);
+      w.store(Op.f64_store, 3, offset);
+      return true;
+    }
+    registers.get(code[at + 3]);
+    w.store(store.op, log2(store.size), offset);
+  }
+  return true;
+}
+
+/** Puts the low word of the lowest address into the local; leaves unless all pages have the rights. */
+function check(
+  c: Body,
+  block: RegionBlock,
+  at: number,
+  { base, low, span, rights, local, aligned }: Omit<Group, "first" | "order"> & {
+    aligned: boolean;
+  },
+): void {
+  const { w } = c, address = c.scratch("address", ValType.i64);
+  const ok = w.block(), bad = w.block();
+  const badIf = () => {
+    w.hint(false);
+    w.brIf(w.depthTo(bad));
+  };
+  const page = () => {
+    w.i32Const(PAGE_SHIFT);
+    w.op(Op.i32_shr_u);
+    w.load(Op.i32_load8_u, 0, c.layout.pages);
+    w.i32Const(rights);
+    w.op(Op.i32_and);
+    if ((rights & rights - 1) === 0) return;
+    w.i32Const(rights);
+    w.op(Op.i32_eq);
+  };
+  c.registers.get(base);
+  if (low !== 0) {
+    w.i64Const(low);
+    w.op(Op.i64_add);
+  }
+  w.localTee(address);
+  // The page table knows the 2^20 pages of the low word.
+  w.i64Const(32);
+  w.op(Op.i64_shr_u);
+  w.op(Op.i32_wrap_i64);
+  badIf();
+  w.localGet(address);
+  w.op(Op.i32_wrap_i64);
+  w.localSet(local);
+  if (span > 1) {
+    w.localGet(local);
+    w.i32Const(aligned ? span - 1 : PAGE_SIZE - 1);
+    w.op(Op.i32_and);
+    if (aligned) badIf();
+    else {
+      w.i32Const(PAGE_SIZE - span);
+      w.op(Op.i32_gt_u);
+      w.hint(false);
+      w.if();
+      w.localGet(local);
+      w.i32Const(span - 1);
+      w.op(Op.i32_add);
+      page();
+      w.op(Op.i32_eqz);
+      badIf();
+      w.end();
+    }
+  }
+  w.localGet(local);
+  page();
+  w.hint(true);
+  w.brIf(w.depthTo(ok));
+  w.end();
+  c.leave(block, at, "memory");
+  w.end();
+}
+
+function emitAtomic(c: Body, block: RegionBlock, at: number): void {
+  const { w, registers, layout } = c, { code } = block.ir;
+  const op = code[at], d = code[at + 1], a = code[at + 2], b = code[at + 3];
+  const size = op === Ir.ldx32 || op === Ir.stx32 || op === Ir.amo32 ? 4 : 8;
+  const [loadOp, storeOp] = size === 4
+    ? [Op.i64_load32_s, Op.i64_store32] as const
+    : [Op.i64_load, Op.i64_store] as const;
+  const isLoad = op === Ir.ldx32 || op === Ir.ldx64, isAmo = op === Ir.amo32 || op === Ir.amo64;
+  const local = c.scratch("atomic", ValType.i32), old = c.scratch("old", ValType.i64);
+  const rights = isLoad ? LOAD_OK : LOAD_OK | STORE_OK;
+  check(c, block, at, { base: a, low: 0, span: size, rights, local, aligned: true });
+  const operand = () => {
+    registers.get(b);
+    if (size === 4) w.op(Op.i64_extend32_s);
+  };
+  const toCell = (slot: number, value: () => void) => {
+    w.i32Const(0);
+    value();
+    w.store(Op.i64_store, 3, slot * 8);
+  };
+  const fromCell = (slot: number) => {
+    w.i32Const(0);
+    w.load(Op.i64_load, 3, slot * 8);
+  };
+  w.localGet(local);
+  w.load(loadOp, log2(size), layout.guest);
+  w.localSet(old);
+  if (isLoad) {
+    toCell(Slot.EXCLUSIVE_ADDRESS, () => registers.get(a));
+    toCell(Slot.EXCLUSIVE_VALUE, () => w.localGet(old));
+    w.localGet(old);
+    return registers.set(d);
+  }
+  if (isAmo) {
+    const kind = code[at + 5], plain = AMO.get(kind), keeps = AMO_KEEPS.get(kind);
+    w.localGet(local);
+    if (plain !== undefined) {
+      w.localGet(old);
+      operand();
+      w.op(plain);
+    } else if (keeps !== undefined) {
+      w.localGet(old);
+      operand();
+      w.localGet(old);
+      operand();
+      w.op(keeps);
+      w.op(Op.select);
+    } else operand();
+    w.store(storeOp, log2(size), layout.guest);
+    w.localGet(old);
+    return registers.set(d);
+  }
+  // Store exclusive: as long as the address is reserved and holds what was loaded.
+  fromCell(Slot.EXCLUSIVE_ADDRESS);
+  registers.get(a);
+  w.op(Op.i64_eq);
+  fromCell(Slot.EXCLUSIVE_VALUE);
+  w.localGet(old);
+  w.op(Op.i64_eq);
+  w.op(Op.i32_and);
+  w.if(ValType.i64);
+  w.localGet(local);
+  registers.get(b);
+  w.store(storeOp, log2(size), layout.guest);
+  w.i64Const(0);
+  w.else();
+  w.i64Const(1);
+  w.end();
+  registers.set(d);
+  toCell(Slot.EXCLUSIVE_ADDRESS, () => w.i64Const(-1));
+}
