@@ -12,7 +12,7 @@ import { Arena, PAGE_SHIFT, PAGE_SIZE } from "./arena.ts";
 export const Page = {
   /** Loads may go straight to memory. */
   LOAD: 1,
-  /** Stores may go straight to memory: writable, and no translated code in the page. */
+  /** Stores may go straight to memory, and loads: writable, and no translated code in the page. */
   STORE: 2,
   /** Instructions may be fetched. */
   EXEC: 4,
@@ -71,6 +71,8 @@ export class AddressSpace {
   readonly pageCount: number;
   /** Called before watched code in pages `first` to `last` (inclusive) changes, moves or loses its rights. */
   onCodeChange: (first: number, last: number) => void = () => {};
+  /** Called after pages lost rights that compiled code may remember. */
+  onRightsLost: () => void = () => {};
   #pages: Uint8Array;
   #view: DataView;
 
@@ -118,7 +120,9 @@ export class AddressSpace {
 
   /** Marks a page as holding translated code: the next store to it calls {@linkcode onCodeChange} first. */
   watch(page: number): void {
-    this.#pages[page] = (this.#pages[page] | Page.WATCHED) & ~Page.STORE;
+    const flags = this.#pages[page];
+    this.#pages[page] = (flags | Page.WATCHED) & ~Page.STORE;
+    if (flags & Page.STORE) this.onRightsLost();
   }
 
   /**
@@ -139,6 +143,7 @@ export class AddressSpace {
       }
       pages[page] = flags | Page.USED;
     }
+    this.onRightsLost();
   }
 
   /** Unmaps whole pages; pages that are not mapped are passed over. */
@@ -146,6 +151,7 @@ export class AddressSpace {
     const [first, last] = this.#range(address, length, "unmap");
     this.#codeChange(first, last);
     for (let page = first; page <= last; page++) this.#pages[page] &= Page.USED;
+    this.onRightsLost();
   }
 
   /** Changes access rights of pages that are all mapped; returns false (and changes nothing) if one isn't. */
@@ -155,6 +161,7 @@ export class AddressSpace {
     this.#codeChange(first, last);
     const flags = this.#flags(prot) | Page.USED;
     for (let page = first; page <= last; page++) this.#pages[page] = flags;
+    this.onRightsLost();
     return true;
   }
 

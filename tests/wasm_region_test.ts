@@ -18,6 +18,7 @@ import { Builder, type IrBlock, type PassOptions } from "../cpu/ir/builder.ts";
 import { Op, Trap } from "../cpu/ir/ops.ts";
 import { type EmitLayout, FAR_EXIT } from "../cpu/wasm/body.ts";
 import { Emitter, FUNCTION_TYPE } from "../cpu/wasm/emitter.ts";
+import { type Helper, HELPERS } from "../cpu/wasm/helpers.ts";
 import { ModuleWriter, ValType } from "../cpu/wasm/encoder.ts";
 import { printFunction } from "../cpu/wasm/encoder/text.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
@@ -132,6 +133,8 @@ function verifyRegion(region: Region, graph: Graph): void {
   }
 }
 
+const HELPER_NAMES = Object.keys(HELPERS) as Helper[];
+
 /** Offsets and indices that do not change with the arena, so that goldens last. */
 const layoutFor = (exits: string[]): EmitLayout => ({
   pages: 0x1_0000,
@@ -145,7 +148,8 @@ const layoutFor = (exits: string[]): EmitLayout => ({
   type: 1,
   fused: true,
   callee: (pc) => ({ table: pc & 0xff }),
-  helper: () => 2,
+  extent: () => 0x13_8010,
+  helper: (name) => HELPER_NAMES.indexOf(name) + 2,
   codeIndex: (block) => 1000 * block.index,
   exit: (pc, refund, reason) =>
     FAR_EXIT - exits.push(`${pc.toString(16)}, ${refund} not executed: ${reason}`),
@@ -158,7 +162,9 @@ function emit(region: Region): { module: Uint8Array<ArrayBuffer>; text: string }
   const type32 = m.type([ValType.i32], [ValType.i32]), type = m.type(params, results);
   m.importFunction("e", "s", type32);
   m.importFunction("e", "b", type32);
-  m.importFunction("e", "h", m.type([ValType.i64, ValType.i64], [ValType.i64]));
+  for (const name of HELPER_NAMES) {
+    m.importFunction("e", name, m.type(HELPERS[name].params, HELPERS[name].results));
+  }
   m.importMemory("e", "m", 1, 65536);
   m.importTable("e", "t", ValType.funcref, 0);
   const body = new Emitter(region, layoutFor(exits)).emit();
@@ -167,7 +173,11 @@ function emit(region: Region): { module: Uint8Array<ArrayBuffer>; text: string }
     params,
     results,
     locals: body.localNames,
-    functions: new Map([[0, "step"], [1, "backdoor"], [2, "mulhu"]]),
+    functions: new Map([
+      [0, "step"],
+      [1, "backdoor"],
+      ...HELPER_NAMES.map((name, i): [number, string] => [i + 2, name]),
+    ]),
   });
   m.exportFunction("f", m.func(type, body));
   const list = exits.map((exit, i) => `;; exit ${FAR_EXIT - 1 - i}: ${exit}\n`).join("");

@@ -143,6 +143,7 @@ export class Cpu {
       this.#changes++;
       this.#dropRegions(0, Infinity);
     };
+    space.onRightsLost = () => this.#tier?.forgetRights();
     space.onCodeChange = (first, last) => {
       this.#changes++;
       this.#dropRegions(first, last);

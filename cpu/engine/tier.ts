@@ -56,6 +56,8 @@ export interface CompilingTier {
   run(pc: number): number;
   /** Drops the code for a guest address, and what can't do without it: it never runs again. */
   drop(pc: number): void;
+  /** Pages lost rights: what was remembered of them is void. */
+  forgetRights(): void;
 }
 
 /** Makes a tier for one CPU. */

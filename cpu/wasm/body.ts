@@ -32,6 +32,8 @@ export interface EmitLayout {
   fused: boolean;
   /** How to call the function for a guest address: in this module, or through the table. */
   callee(pc: number): { func: number } | { table: number };
+  /** Offset of a new extent: see `memory.ts`. */
+  extent(): number;
   /** Index of a helper function. */
   helper(name: Helper): number;
   /** Code index of a block's first record, for `step`. */
@@ -72,6 +74,8 @@ export interface Body {
   readonly fast: number;
   /** Slots whose value is known to be NaN-boxed, here. */
   readonly boxed: Set<number>;
+  /** The extent for accesses through a slot with a right: where it is, and the most bytes of a group that uses it. */
+  extent(slot: number, right: number, span: number): { offset: number; slack: number };
   /** A local of a type for short use, the same for each name. */
   scratch(name: string, type: number): number;
   /** Has the interpreter execute the record at `at` in memory. */

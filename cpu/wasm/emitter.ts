@@ -16,7 +16,7 @@ import { type Body, type EmitLayout, type ExitReason, FAR_EXIT } from "./body.ts
 import { BodyWriter, Op, type PlainOp, ValType } from "./encoder.ts";
 import { emitFloat, makesBoxed } from "./float.ts";
 import { emitInteger } from "./integer.ts";
-import { emitMemory, findGroups } from "./memory.ts";
+import { emitMemory, findGroups, type Group, rightOf } from "./memory.ts";
 import { Registers } from "./registers.ts";
 
 /**
@@ -61,6 +61,8 @@ export class Emitter implements Body {
   readonly #region: Region;
   readonly #liveness: Liveness;
   readonly #scratch = new Map<string, number>();
+  readonly #extents = new Map<number, { offset: number; slack: number }>();
+  readonly #groups: ReadonlyMap<number, Group>[];
   /** Whether there is floating point, which wants to know `Slot.FP_FAST`. */
   readonly #float: boolean;
   /** Bytes on the host's stack. */
@@ -82,6 +84,12 @@ export class Emitter implements Body {
     this.#region = region;
     this.#liveness = findLiveness(region);
     this.registers = new Registers(w, region, this.#liveness.slots);
+    this.#groups = region.blocks.map(findGroups);
+    for (const groups of this.#groups) {
+      for (const { base, rights, span } of groups.values()) {
+        this.extent(base, rightOf(rights), span);
+      }
+    }
     this.#float = region.blocks.some(({ ir: { code }, terminator }) => {
       for (let at = 0; at < terminator; at += WORDS) {
         if (OPS[code[at]].effect === Effect.FLOAT) return true;
@@ -117,6 +125,15 @@ export class Emitter implements Body {
     let local = this.#scratch.get(name);
     if (local === undefined) this.#scratch.set(name, local = this.w.local(type, name));
     return local;
+  }
+
+  extent(slot: number, right: number, span: number): { offset: number; slack: number } {
+    const key = slot * 4 + right;
+    let extent = this.#extents.get(key);
+    // Atomics, which are no groups, are at most 8 bytes.
+    if (!extent) this.#extents.set(key, extent = { offset: this.layout.extent(), slack: 8 });
+    extent.slack = Math.max(extent.slack, span);
+    return extent;
   }
 
   /** Reads what a block wants of the registers. */
@@ -194,7 +211,7 @@ export class Emitter implements Body {
     w.i32Const(ir.count);
     w.op(Op.i32_sub);
     w.localSet(FUEL);
-    const groups = findGroups(block);
+    const groups = this.#groups[block.index];
     for (let at = 0; at < terminator; at += WORDS) {
       const written = emitInteger(this, code, at) || emitMemory(this, block, at, groups) ||
         emitFloat(this, block, at);

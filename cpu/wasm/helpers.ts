@@ -18,6 +18,7 @@ const { i32, i64, f32, f64 } = ValType;
  * must be asked.
  */
 export type Helper =
+  | "reach"
   | "mulhu"
   | "sum64"
   | "product64"
@@ -37,8 +38,21 @@ export interface HelperInfo {
   /** Types of its results. */
   readonly results: readonly number[];
   /** Writes its body to a writer that was started. */
-  write(w: BodyWriter): void;
+  write(w: BodyWriter, offsets: HelperOffsets): void;
 }
+
+/** Where helpers find things in the arena, in bytes. */
+export interface HelperOffsets {
+  /** Page table. */
+  pages: number;
+  /** A 32-bit word for `reach`. */
+  misses: number;
+}
+
+/** Most pages that an extent reaches down and up. */
+const REACH = 4096;
+/** An extent moves once in this many misses: accesses here and there by turns shall not move it all the time. */
+const PATIENCE = 64;
 
 /** A double below this may have rounding errors that are no doubles. */
 const SAFE = 2 ** -900;
@@ -222,6 +236,7 @@ function fusedZero(type: number, large: number): (w: BodyWriter) => void {
 
 /** The helpers. Those for doubles want `f64x2.relaxed_madd` to round once. */
 export const HELPERS: Readonly<Record<Helper, HelperInfo>> = {
+  reach: { params: [i64, i32, i32, i32, i32], results: [i32], write: writeReach },
   mulhu: { params: [i64, i64], results: [i64], write: writeMulhu },
   sum64: operation(
     f64,
@@ -357,6 +372,146 @@ export const HELPERS: Readonly<Record<Helper, HelperInfo>> = {
     },
   ),
 };
+
+/**
+ * Writes the slow part of a memory check: whether `span` bytes at an address have a right (a page-table bit). Sets
+ * the extent at an offset to the pages around, if it is empty or often missed, less `slack` bytes at the end.
+ */
+function writeReach(w: BodyWriter, { pages, misses }: HelperOffsets): void {
+  const ADDRESS = 0, EXTENT = 1, SPAN = 2, RIGHT = 3, SLACK = 4;
+  const page = w.local(i32, "page"), low = w.local(i32, "low"), high = w.local(i32, "high");
+  const rights = w.local(i64, "rights");
+  const pushRight = (push: () => void) => {
+    push();
+    w.load(Op.i32_load8_u, 0, pages);
+    w.localGet(RIGHT);
+    w.op(Op.i32_and);
+  };
+  const plus = (local: number, by: number) => {
+    w.localGet(local);
+    w.i32Const(by);
+    w.op(Op.i32_add);
+  };
+  const noUnless = () => {
+    w.op(Op.i32_eqz);
+    w.if();
+    w.i32Const(0);
+    w.op(Op.return);
+    w.end();
+  };
+  w.localGet(ADDRESS);
+  w.i64Const(32);
+  w.op(Op.i64_shr_u);
+  w.op(Op.i64_eqz);
+  noUnless();
+  w.localGet(ADDRESS);
+  w.op(Op.i32_wrap_i64);
+  w.i32Const(12);
+  w.op(Op.i32_shr_u);
+  w.localSet(page);
+  pushRight(() => w.localGet(page));
+  noUnless();
+  pushRight(() => {
+    w.localGet(ADDRESS);
+    w.op(Op.i32_wrap_i64);
+    w.localGet(SPAN);
+    w.op(Op.i32_add);
+    w.i32Const(1);
+    w.op(Op.i32_sub);
+    w.i32Const(12);
+    w.op(Op.i32_shr_u);
+  });
+  noUnless();
+  // Where the extent is in use it stays, mostly.
+  w.localGet(EXTENT);
+  w.load(Op.i32_load, 2, 8);
+  w.if();
+  w.i32Const(0);
+  w.i32Const(0);
+  w.load(Op.i32_load, 2, misses);
+  w.i32Const(1);
+  w.op(Op.i32_add);
+  w.localTee(low);
+  w.store(Op.i32_store, 2, misses);
+  w.localGet(low);
+  w.i32Const(PATIENCE - 1);
+  w.op(Op.i32_and);
+  w.if();
+  w.i32Const(1);
+  w.op(Op.return);
+  w.end();
+  w.end();
+  // Downwards and upwards as far as the right goes, eight pages at a time and then one; the table's ends stop it.
+  const walk = (local: number, down: boolean) => {
+    plus(page, down ? 0 : 1);
+    w.localSet(local);
+    for (const step of [8, 1]) {
+      const out = w.block(), again = w.loop();
+      if (down) {
+        plus(local, -step);
+        plus(page, -REACH);
+        w.i32Const(0);
+        plus(page, -REACH);
+        w.i32Const(0);
+        w.op(Op.i32_gt_s);
+        w.op(Op.select);
+        w.op(Op.i32_lt_s);
+      } else {
+        plus(local, step);
+        plus(page, REACH);
+        w.i32Const(1 << 20);
+        plus(page, REACH);
+        w.i32Const(1 << 20);
+        w.op(Op.i32_lt_s);
+        w.op(Op.select);
+        w.op(Op.i32_gt_s);
+      }
+      w.brIf(w.depthTo(out));
+      plus(local, down ? -step : 0);
+      if (step === 8) w.load(Op.i64_load, 0, pages);
+      else w.load(Op.i64_load8_u, 0, pages);
+      w.localGet(rights);
+      w.op(Op.i64_and);
+      w.localGet(rights);
+      if (step === 1) {
+        w.i64Const(0xff);
+        w.op(Op.i64_and);
+      }
+      w.op(Op.i64_ne);
+      w.brIf(w.depthTo(out));
+      plus(local, down ? -step : step);
+      w.localSet(local);
+      w.br(w.depthTo(again));
+      w.end();
+      w.end();
+    }
+  };
+  w.localGet(RIGHT);
+  w.op(Op.i64_extend_i32_u);
+  w.i64Const(0x0101_0101, 0x0101_0101);
+  w.op(Op.i64_mul);
+  w.localSet(rights);
+  walk(low, true);
+  walk(high, false);
+  // Start, and how far behind it accesses may begin.
+  w.localGet(EXTENT);
+  w.localGet(low);
+  w.op(Op.i64_extend_i32_u);
+  w.i64Const(12);
+  w.op(Op.i64_shl);
+  w.store(Op.i64_store, 3, 0);
+  w.localGet(EXTENT);
+  w.localGet(high);
+  w.localGet(low);
+  w.op(Op.i32_sub);
+  w.i32Const(12);
+  w.op(Op.i32_shl);
+  w.localGet(SLACK);
+  w.op(Op.i32_sub);
+  w.op(Op.i64_extend_i32_u);
+  w.store(Op.i64_store, 3, 8);
+  w.i32Const(1);
+}
 
 /** Writes a function that computes the high word of an unsigned product, from four products of 32-bit halves. */
 function writeMulhu(w: BodyWriter): void {

@@ -1,9 +1,11 @@
 /**
  * Loads, stores and atomics in WebAssembly.
  *
- * Accesses of one block through one unchanged register are checked together: their lowest and highest bytes lie in one
- * or two pages, whose entries of the page table say whether all of them may go straight to memory. If not, the
- * first of them leaves. Alignment does not matter to the host.
+ * Accesses of one block through one unchanged register are checked together. For each register of a region an *extent*
+ * remembers a run of pages with the wanted right, as two 64-bit words: its start, and how far from it an access may
+ * begin. What is not in there is looked up in the page table, by a helper function, which also moves extents; it says
+ * whether all accesses of the group may go straight to memory. If not, the first of them leaves. Alignment does not
+ * matter to the host.
  *
  * @module
  */
@@ -14,7 +16,7 @@ import { type LoadOp, Op, type PlainOp, type StoreOp, ValType } from "./encoder.
 
 /** Page-table bits: see `Page` of the address space. */
 const LOAD_OK = 1, STORE_OK = 2;
-const PAGE_SHIFT = 12, PAGE_SIZE = 1 << PAGE_SHIFT;
+const PAGE_SIZE = 4096;
 const FIELDS = OPS.map(slotFields);
 
 const LOADS = new Map<number, { op: LoadOp; size: number }>([
@@ -65,6 +67,11 @@ export interface Group {
   readonly order: number;
   /** Local with the low word of the lowest address, once the check is written. */
   local: number;
+}
+
+/** The one right that includes all: what may be stored to may be loaded. */
+export function rightOf(rights: number): number {
+  return (rights & STORE_OK) !== 0 ? STORE_OK : LOAD_OK;
 }
 
 /** Finds the groups of a block: by word index of the record. */
@@ -153,7 +160,7 @@ export function emitMemory(
   return true;
 }
 
-/** Puts the low word of the lowest address into the local; leaves unless all pages have the rights. */
+/** Puts the low word of the lowest address into the local; leaves unless all bytes have the rights. */
 function check(
   c: Body,
   block: RegionBlock,
@@ -163,59 +170,43 @@ function check(
   },
 ): void {
   const { w } = c, address = c.scratch("address", ValType.i64);
-  const ok = w.block(), bad = w.block();
-  const badIf = () => {
-    w.hint(false);
-    w.brIf(w.depthTo(bad));
-  };
-  const page = () => {
-    w.i32Const(PAGE_SHIFT);
-    w.op(Op.i32_shr_u);
-    w.load(Op.i32_load8_u, 0, c.layout.pages);
-    w.i32Const(rights);
-    w.op(Op.i32_and);
-    if ((rights & rights - 1) === 0) return;
-    w.i32Const(rights);
-    w.op(Op.i32_eq);
-  };
+  const right = rightOf(rights);
+  const { offset: extent, slack } = c.extent(base, right, span);
   c.registers.get(base);
   if (low !== 0) {
     w.i64Const(low);
     w.op(Op.i64_add);
   }
   w.localTee(address);
-  // The page table knows the 2^20 pages of the low word.
-  w.i64Const(32);
-  w.op(Op.i64_shr_u);
-  w.op(Op.i32_wrap_i64);
-  badIf();
+  w.i32Const(0);
+  w.load(Op.i64_load, 3, extent);
+  w.op(Op.i64_sub);
+  w.i32Const(0);
+  w.load(Op.i64_load, 3, extent + 8);
+  w.op(Op.i64_ge_u);
+  w.hint(false);
+  w.if();
+  w.localGet(address);
+  w.i32Const(extent);
+  w.i32Const(span);
+  w.i32Const(right);
+  w.i32Const(slack);
+  w.call(c.layout.helper("reach"));
+  w.op(Op.i32_eqz);
+  w.hint(false);
+  w.if();
+  c.leave(block, at, "memory");
+  w.end();
+  w.end();
   w.localGet(address);
   w.op(Op.i32_wrap_i64);
   w.localSet(local);
-  if (span > 1) {
-    w.localGet(local);
-    w.i32Const(aligned ? span - 1 : PAGE_SIZE - 1);
-    w.op(Op.i32_and);
-    if (aligned) badIf();
-    else {
-      w.i32Const(PAGE_SIZE - span);
-      w.op(Op.i32_gt_u);
-      w.hint(false);
-      w.if();
-      w.localGet(local);
-      w.i32Const(span - 1);
-      w.op(Op.i32_add);
-      page();
-      w.op(Op.i32_eqz);
-      badIf();
-      w.end();
-    }
-  }
+  if (!aligned) return;
   w.localGet(local);
-  page();
-  w.hint(true);
-  w.brIf(w.depthTo(ok));
-  w.end();
+  w.i32Const(span - 1);
+  w.op(Op.i32_and);
+  w.hint(false);
+  w.if();
   c.leave(block, at, "memory");
   w.end();
 }

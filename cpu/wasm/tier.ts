@@ -26,6 +26,9 @@ import { hasFusedMultiplyAdd, makeEntry, makeStub } from "./runtime.ts";
 /** Entries of the cache of indirect targets, and where it is in the arena. */
 const TARGET_ENTRIES = 4096;
 const TARGETS_OFFSET = TABLES_OFFSET + 0x2_0000;
+/** Extents, 16 bytes each; in place of the first are other cells of the helper functions. */
+const EXTENTS_OFFSET = TARGETS_OFFSET + TARGET_ENTRIES * 8;
+const MAX_EXTENTS = 8192;
 
 /** Bounds of compiled code. */
 export interface WasmLimits {
@@ -80,6 +83,9 @@ export class WasmTier implements CompilingTier {
   readonly #onModule: WasmTierOptions["onModule"];
   readonly #table = new WebAssembly.Table({ element: "anyfunc", initial: 1024 });
   readonly #targets: Int32Array;
+  readonly #extents: Int32Array;
+  #usedExtents = 1;
+  #topExtent = 1;
   /** Every module, oldest first, and by the guest addresses of its functions. */
   readonly #modules = new Set<Module>();
   readonly #byPc = new Map<number, Module>();
@@ -100,6 +106,8 @@ export class WasmTier implements CompilingTier {
     this.#onModule = options.onModule;
     this.#targets = new Int32Array(arena.memory.buffer, TARGETS_OFFSET, TARGET_ENTRIES * 2);
     this.#targets.fill(-1);
+    this.#extents = new Int32Array(arena.memory.buffer, EXTENTS_OFFSET, MAX_EXTENTS * 4);
+    this.#extents.fill(0);
     this.#stub = makeStub();
     this.#enter = makeEntry(arena.memory, this.#table, FUEL_WORD * 4);
     this.#fused = hasFusedMultiplyAdd();
@@ -115,7 +123,8 @@ export class WasmTier implements CompilingTier {
     const import32 = m.type([ValType.i32], [ValType.i32]);
     const step = m.importFunction("e", "s", import32);
     const backdoor = m.importFunction("e", "b", import32);
-    m.importMemory("e", "m", this.#arena.memory.buffer.byteLength / 65536, 65536);
+    const pages = this.#arena.memory.buffer.byteLength / 65536;
+    m.importMemory("e", "m", pages, pages);
     m.importTable("e", "t", ValType.funcref, 0);
     const type = m.type(FUNCTION_TYPE.params, FUNCTION_TYPE.results);
     const functions = new Map(
@@ -137,6 +146,13 @@ export class WasmTier implements CompilingTier {
         const func = functions.get(pc);
         if (func !== undefined) return { func };
         return { table: this.#refer(pc, references) };
+      },
+      extent: () => {
+        // When all are taken they are shared, which costs time only.
+        if (this.#usedExtents === MAX_EXTENTS) this.#usedExtents = 1;
+        const offset = EXTENTS_OFFSET + 16 * this.#usedExtents++;
+        this.#topExtent = Math.max(this.#topExtent, this.#usedExtents);
+        return offset;
       },
       helper: (name) => {
         let index = helpers.get(name);
@@ -162,7 +178,7 @@ export class WasmTier implements CompilingTier {
     }
     for (const [name, index] of helpers) {
       w.start(HELPERS[name].params.length);
-      HELPERS[name].write(w);
+      HELPERS[name].write(w, { pages: PAGE_TABLE_OFFSET, misses: EXTENTS_OFFSET });
       m.body(index, w);
     }
     const bytes = m.finish();
@@ -273,6 +289,10 @@ export class WasmTier implements CompilingTier {
   drop(pc: number): void {
     const module = this.#byPc.get(pc);
     if (module) this.#remove(module);
+  }
+
+  forgetRights(): void {
+    this.#extents.fill(0, 0, this.#topExtent * 4);
   }
 
   // ---- running ----

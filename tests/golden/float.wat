@@ -27,49 +27,30 @@
       i32.const 6
       i32.sub
       local.set $fuel
-      block ;; @3
-        block ;; @4
-          local.get $slot10
-          local.tee $address
-          i64.const 32
-          i64.shr_u
-          i32.wrap_i64
-          br_if 0 (;@4;)
-          local.get $address
-          i32.wrap_i64
-          local.set $base0
-          local.get $base0
-          i32.const 4095
-          i32.and
-          i32.const 4088
-          i32.gt_u
-          if ;; @5
-            local.get $base0
-            i32.const 7
-            i32.add
-            i32.const 12
-            i32.shr_u
-            i32.load8_u offset=65536
-            i32.const 3
-            i32.and
-            i32.const 3
-            i32.eq
-            i32.eqz
-            br_if 1 (;@4;)
-          end
-          local.get $base0
-          i32.const 12
-          i32.shr_u
-          i32.load8_u offset=65536
-          i32.const 3
-          i32.and
-          i32.const 3
-          i32.eq
-          br_if 1 (;@3;)
+      local.get $slot10
+      local.tee $address
+      i32.const 0
+      i64.load offset=1277968
+      i64.sub
+      i32.const 0
+      i64.load offset=1277976
+      i64.ge_u
+      if ;; @3
+        local.get $address
+        i32.const 1277968
+        i32.const 8
+        i32.const 2
+        i32.const 8
+        call $reach
+        i32.eqz
+        if ;; @4
+          i32.const -2
+          br 2 (;@2;)
         end
-        i32.const -2
-        br 1 (;@2;)
       end
+      local.get $address
+      i32.wrap_i64
+      local.set $base0
       local.get $base0
       i64.load32_u offset=67108864
       i64.const -4294967296
@@ -120,38 +101,26 @@
           br 1 (;@3;)
         end
         block ;; @4
-          local.get $fast
-          i32.eqz
-          br_if 0 (;@4;)
           local.get $slot34
           i64.const 32
           i64.shr_s
           i64.const -1
           i64.ne
           br_if 0 (;@4;)
-          local.get $float
-          f32.const 0
-          f32.eq
           local.get $slot33
           i32.wrap_i64
           f32.reinterpret_i32
-          f32.const 0
-          f32.eq
           local.get $slot33
           i32.wrap_i64
           f32.reinterpret_i32
-          f32.const 0
-          f32.eq
-          i32.or
           local.get $slot34
           i32.wrap_i64
           f32.reinterpret_i32
-          f32.abs
-          f32.const 8.077936e-28
-          f32.gt
-          i32.or
-          i32.and
-          i32.eqz
+          local.get $fast
+          call $fused32
+          local.tee $float
+          local.get $float
+          f32.ne
           br_if 0 (;@4;)
           local.get $float
           i32.reinterpret_f32
@@ -182,14 +151,26 @@
       end
       block ;; @3
         block ;; @4
-          local.get $fast
-          i32.eqz
-          br_if 0 (;@4;)
           local.get $slot34
           i32.wrap_i64
           f32.reinterpret_i32
           f32.trunc
-          local.tee $float
+          local.set $float
+          local.get $fast
+          i32.eqz
+          if ;; @5
+            i32.const 0
+            i32.load offset=65288
+            br_if 1 (;@4;)
+            local.get $float
+            local.get $slot34
+            i32.wrap_i64
+            f32.reinterpret_i32
+            f32.eq
+            i32.eqz
+            br_if 1 (;@4;)
+          end
+          local.get $float
           f32.const -2147483600
           f32.ge
           local.get $float
@@ -223,32 +204,35 @@
       local.get $base0
       local.get $slot34
       i64.store32 offset=67108868
-      block ;; @3
-        block ;; @4
-          local.get $slot11
-          local.tee $address
-          i64.const 32
-          i64.shr_u
-          i32.wrap_i64
-          br_if 0 (;@4;)
-          local.get $address
-          i32.wrap_i64
-          local.set $atomic
-          local.get $atomic
-          i32.const 3
-          i32.and
-          br_if 0 (;@4;)
-          local.get $atomic
-          i32.const 12
-          i32.shr_u
-          i32.load8_u offset=65536
-          i32.const 3
-          i32.and
-          i32.const 3
-          i32.eq
-          br_if 1 (;@3;)
+      local.get $slot11
+      local.tee $address
+      i32.const 0
+      i64.load offset=1277968
+      i64.sub
+      i32.const 0
+      i64.load offset=1277976
+      i64.ge_u
+      if ;; @3
+        local.get $address
+        i32.const 1277968
+        i32.const 4
+        i32.const 2
+        i32.const 8
+        call $reach
+        i32.eqz
+        if ;; @4
+          i32.const -5
+          br 2 (;@2;)
         end
-        i32.const -5
+      end
+      local.get $address
+      i32.wrap_i64
+      local.set $atomic
+      local.get $atomic
+      i32.const 3
+      i32.and
+      if ;; @3
+        i32.const -6
         br 1 (;@2;)
       end
       local.get $atomic
@@ -262,7 +246,7 @@
       i64.store32 offset=67108864
       local.get $old
       local.set $slot6
-      i32.const -6
+      i32.const -7
       br 0 (;@2;)
       unreachable
     end
@@ -287,4 +271,5 @@
 ;; exit -3: 10004, 5 not executed: float
 ;; exit -4: 10008, 4 not executed: float
 ;; exit -5: 10010, 2 not executed: memory
-;; exit -6: 10014, 1 not executed: trap
+;; exit -6: 10010, 2 not executed: memory
+;; exit -7: 10014, 1 not executed: trap

@@ -28,45 +28,30 @@
         i32.const 6
         i32.sub
         local.set $fuel
-        block ;; @4
-          block ;; @5
-            local.get $slot10
-            local.tee $address
-            i64.const 32
-            i64.shr_u
-            i32.wrap_i64
-            br_if 0 (;@5;)
-            local.get $address
-            i32.wrap_i64
-            local.set $base0
-            local.get $base0
-            i32.const 4095
-            i32.and
-            i32.const 4088
-            i32.gt_u
-            if ;; @6
-              local.get $base0
-              i32.const 7
-              i32.add
-              i32.const 12
-              i32.shr_u
-              i32.load8_u offset=65536
-              i32.const 1
-              i32.and
-              i32.eqz
-              br_if 1 (;@5;)
-            end
-            local.get $base0
-            i32.const 12
-            i32.shr_u
-            i32.load8_u offset=65536
-            i32.const 1
-            i32.and
-            br_if 1 (;@4;)
+        local.get $slot10
+        local.tee $address
+        i32.const 0
+        i64.load offset=1277968
+        i64.sub
+        i32.const 0
+        i64.load offset=1277976
+        i64.ge_u
+        if ;; @4
+          local.get $address
+          i32.const 1277968
+          i32.const 8
+          i32.const 1
+          i32.const 8
+          call $reach
+          i32.eqz
+          if ;; @5
+            i32.const -2
+            br 3 (;@2;)
           end
-          i32.const -2
-          br 2 (;@2;)
         end
+        local.get $address
+        i32.wrap_i64
+        local.set $base0
         local.get $base0
         i64.load offset=67108864
         local.set $slot5
@@ -82,30 +67,32 @@
         local.get $slot6
         i64.add
         local.set $slot11
-        block ;; @4
-          block ;; @5
-            local.get $slot13
-            i64.const 3
-            i64.add
-            local.tee $address
-            i64.const 32
-            i64.shr_u
-            i32.wrap_i64
-            br_if 0 (;@5;)
-            local.get $address
-            i32.wrap_i64
-            local.set $base1
-            local.get $base1
-            i32.const 12
-            i32.shr_u
-            i32.load8_u offset=65536
-            i32.const 2
-            i32.and
-            br_if 1 (;@4;)
+        local.get $slot13
+        i64.const 3
+        i64.add
+        local.tee $address
+        i32.const 0
+        i64.load offset=1277968
+        i64.sub
+        i32.const 0
+        i64.load offset=1277976
+        i64.ge_u
+        if ;; @4
+          local.get $address
+          i32.const 1277968
+          i32.const 1
+          i32.const 2
+          i32.const 8
+          call $reach
+          i32.eqz
+          if ;; @5
+            i32.const -3
+            br 3 (;@2;)
           end
-          i32.const -3
-          br 2 (;@2;)
         end
+        local.get $address
+        i32.wrap_i64
+        local.set $base1
         local.get $base1
         local.get $slot11
         i64.store8 offset=67108864
