@@ -316,6 +316,14 @@ function writeStats(machine: Machine, how: string): void {
       `${stats.mips.toFixed(1)} MIPS; tiers: ${tiers.join(", ")}; blocks: ${stats.blocks}; ` +
       `backdoor calls: ${stats.backdoor_calls}, events: ${stats.backdoor_events}`,
   );
+  for (const [name, tier] of Object.entries(stats.compiled)) {
+    const exits = Object.entries(tier.exits).map(([reason, count]) => `${reason} ${count}`);
+    console.error(
+      `trapdoor: ${name}: ${tier.regions} regions compiled, ${tier.evicted} evicted, ` +
+        `${tier.bytes} bytes, ${tier.kept} kept, ${tier.milliseconds.toFixed(1)} ms; ` +
+        `exits: ${exits.join(", ") || "none"}`,
+    );
+  }
 }
 
 /**

@@ -118,6 +118,22 @@ export type RunResult =
     }
   );
 
+/** Figures of a compiling tier; keys as `--stats=json` prints them. */
+export interface CompiledStats {
+  /** Regions compiled. */
+  regions: number;
+  /** Regions dropped to make room. */
+  evicted: number;
+  /** Bytes of code made. */
+  bytes: number;
+  /** Bytes of code kept at the end. */
+  kept: number;
+  /** Milliseconds of host time spent compiling. */
+  milliseconds: number;
+  /** How often compiled code was left, by reason: fuel, target, memory, trap, backdoor, op, float. */
+  exits: Record<string, number>;
+}
+
 /** Figures of a machine; keys as `--stats=json` prints them. */
 export interface MachineStats {
   /** Guest instructions executed. */
@@ -130,6 +146,8 @@ export interface MachineStats {
   tiers: Record<string, number>;
   /** Blocks translated. */
   blocks: number;
+  /** What each compiling tier made, by its name. */
+  compiled: Record<string, CompiledStats>;
   /** Calls that reached the callbacks. */
   backdoor_calls: number;
   /** Ring events that reached the callbacks. */
@@ -465,7 +483,7 @@ export class Machine extends EventTarget {
 
   /** Figures so far. */
   stats(): MachineStats {
-    const { instructions, cache } = this.#process.cpu;
+    const { instructions, cache, tier } = this.#process.cpu;
     const channel = this.#process.channelStats;
     return {
       instructions,
@@ -473,6 +491,7 @@ export class Machine extends EventTarget {
       mips: this.#seconds > 0 ? instructions / this.#seconds / 1e6 : 0,
       tiers: this.#tierShares(),
       blocks: cache.translated,
+      compiled: tier ? { [tier.name]: structuredClone(tier.stats) } : {},
       backdoor_calls: channel?.calls ?? 0,
       backdoor_events: channel?.events ?? 0,
     };

@@ -326,7 +326,11 @@ export class Cpu {
       if (seen.has(at)) continue;
       seen.add(at);
       if (at !== pc && (tier.has(at) || !this.cache.get(at))) continue;
-      const region = formRegion(at, (block) => this.cache.get(block) ?? this.lift(block));
+      const region = formRegion(
+        at,
+        (block, limit) =>
+          limit === undefined ? this.cache.get(block) ?? this.lift(block) : this.lift(block, limit),
+      );
       if (!region) continue;
       if (region.count < 2) {
         if (at === pc) return regions;

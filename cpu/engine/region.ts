@@ -113,8 +113,11 @@ function describe(ir: IrBlock): Omit<RegionBlock, "index" | "dominator"> {
   };
 }
 
+/** Lifts the block at a guest address, of at most `limit` instructions if given; undefined if there is nothing. */
+export type Lift = (pc: number, limit?: number) => IrBlock | undefined;
+
 /** Collects the blocks reachable from `pc`, breadth first, until the region is full. */
-function collect(pc: number, lift: (pc: number) => IrBlock | undefined): Map<number, RegionBlock> {
+function collect(pc: number, lift: Lift): Map<number, RegionBlock> {
   const found = new Map<number, RegionBlock>();
   const queue = [pc];
   let count = 0;
@@ -130,6 +133,17 @@ function collect(pc: number, lift: (pc: number) => IrBlock | undefined): Map<num
     queue.push(...block.targets);
   }
   return found;
+}
+
+/** Ends blocks where another begins: code that is there twice would make two entries of one loop. */
+function split(found: Map<number, RegionBlock>, lift: Lift): void {
+  for (const [pc, { ir }] of found) {
+    const inner = ir.pcs.findIndex((at, i) => i > 0 && found.has(at));
+    if (inner < 0) continue;
+    const block = describe(lift(pc, inner)!) as RegionBlock;
+    block.index = -1;
+    found.set(pc, block);
+  }
 }
 
 /** Reverse postorder by an explicit stack. */
@@ -197,9 +211,10 @@ export function dominates(a: RegionBlock, b: RegionBlock): boolean {
  */
 export function formRegion(
   pc: number,
-  lift: (pc: number) => IrBlock | undefined,
+  lift: Lift,
 ): Region | undefined {
   const found = collect(pc, lift);
+  split(found, lift);
   const entry = found.get(pc);
   if (!entry) return undefined;
   for (const block of found.values()) {

@@ -70,6 +70,8 @@ export class Emitter implements Body {
   /** Labels: leave with memory as it is; and by what is to be written back, which take the result from the stack. */
   #leave = 0;
   readonly #exits = new Map<readonly number[], number>();
+  /** The same for jumps to other regions. */
+  readonly #jumps = new Map<readonly number[], number>();
   readonly #loopLabels = new Map<RegionBlock, number>();
   readonly #mergeLabels = new Map<RegionBlock, number>();
 
@@ -105,11 +107,20 @@ export class Emitter implements Body {
     this.#frame = FRAME_BYTES + 8 * this.#liveness.slots.length;
     this.#leave = w.block();
     const sets = new Set(this.#liveness.flows.map(({ save }) => save));
-    for (const set of sets) this.#exits.set(set, w.block(ValType.i32));
+    for (const set of sets) {
+      this.#exits.set(set, w.block(ValType.i32));
+      if (this.#needsJump(set)) this.#jumps.set(set, w.block(ValType.i32));
+    }
     this.#load(this.#region.blocks[0]);
     this.#tree(this.#region.blocks[0]);
     w.op(Op.unreachable);
     for (const set of [...sets].reverse()) {
+      if (this.#jumps.has(set)) {
+        w.end();
+        w.localSet(PC);
+        registers.save(set);
+        this.#jump();
+      }
       w.end();
       w.localSet(PC);
       registers.save(set);
@@ -177,6 +188,31 @@ export class Emitter implements Body {
     w.br(w.depthTo(this.#leave));
   }
 
+  /** Whether a block with this set to write back goes to other regions, other than by calls. */
+  #needsJump(set: readonly number[]): boolean {
+    return this.#region.blocks.some((block) => {
+      if (this.#liveness.flows[block.index].save !== set) return false;
+      const { ending, ir: { code }, terminator } = block;
+      return (ending <= Ending.BRANCH && block.successors.includes(undefined)) ||
+        (ending === Ending.INDIRECT && code[terminator + 3] !== JumpHint.CALL);
+    });
+  }
+
+  /** Goes to the compiled code for `pc` in place of this function, with all state in memory; leaves without. */
+  #jump(): void {
+    const { w } = this;
+    w.localGet(FUEL);
+    w.i32Const(0);
+    w.op(Op.i32_lt_s);
+    w.brIf(w.depthTo(this.#leave));
+    this.#lookUp(CLEAN);
+    w.localGet(PC);
+    w.localGet(DEPTH);
+    w.localGet(FUEL);
+    w.localGet(this.scratch("index", ValType.i32));
+    w.returnCallIndirect(this.layout.type);
+  }
+
   /** Leaves to a constant guest address. */
   #exitTo(pc: number, save: readonly number[], reason: ExitReason): void {
     this.w.i32Const(isShort(pc) ? pc : this.layout.exit(pc, 0, reason));
@@ -192,7 +228,14 @@ export class Emitter implements Body {
   /** Goes from a block to a successor. */
   #edge(from: RegionBlock, which: number): void {
     const { w } = this, to = from.successors[which];
-    if (to === undefined) return this.#exitTo(from.targets[which], this.#saveAtEnd(from), "target");
+    if (to === undefined) {
+      const pc = from.targets[which], label = this.#jumps.get(this.#saveAtEnd(from));
+      if (label === undefined || !isShort(pc)) {
+        return this.#exitTo(pc, this.#saveAtEnd(from), "target");
+      }
+      w.i32Const(pc);
+      return w.br(w.depthTo(label));
+    }
     if (isBackEdge(from, to)) {
       // Back edges bound every stay: V8 swaps in optimised code only at a new call.
       this.#exitWithoutFuel(to.ir.pc, this.#saveAtEnd(from));
@@ -205,7 +248,7 @@ export class Emitter implements Body {
 
   #block(block: RegionBlock): void {
     const { w } = this, { ir, terminator } = block, { code } = ir;
-    const { save, dirty } = this.#liveness.flows[block.index];
+    const { save } = this.#liveness.flows[block.index];
     this.boxed.clear();
     w.localGet(FUEL);
     w.i32Const(ir.count);
@@ -243,22 +286,13 @@ export class Emitter implements Body {
         return this.#call(block);
       case Ending.INDIRECT:
         this.#target(block);
-        if (code[terminator + 3] !== JumpHint.NONE) {
-          w.localGet(PC);
-          return this.#exit(save);
-        }
-        this.#exitIf(() => {
-          w.localGet(FUEL);
-          w.i32Const(0);
-          w.op(Op.i32_lt_s);
-        }, save);
-        this.#lookUp(save);
-        this.registers.save(dirty);
         w.localGet(PC);
-        w.localGet(DEPTH);
-        w.localGet(FUEL);
-        w.localGet(this.scratch("index", ValType.i32));
-        return w.returnCallIndirect(this.layout.type);
+        if (code[terminator + 3] === JumpHint.RETURN) {
+          // Somebody's call waits for it, unless there is nobody.
+          w.localGet(DEPTH);
+          w.brIf(w.depthTo(this.#exits.get(save)!));
+        }
+        return w.br(w.depthTo(this.#jumps.get(save)!));
       case Ending.BACKDOOR:
         return this.#backdoor(block);
       default:

@@ -1,90 +1,124 @@
 (func $region_10000 (param $pc i32) (param $depth i32) (param $fuel i32) (result i32 i32)
-  (local $slot10 i64) (local $slot11 i64) (local $slot1 i64) (local $address i64)
+  (local $slot10 i64) (local $slot11 i64) (local $slot1 i64) (local $address i64) (local $index i32)
   block ;; @1
     block (result i32) ;; @2
       block (result i32) ;; @3
-        i32.const 0
-        i64.load offset=80
-        local.set $slot10
-        loop ;; @4
-          local.get $fuel
-          i32.const 2
-          i32.sub
-          local.set $fuel
-          local.get $slot10
-          i64.const 1
-          i64.add
-          local.set $slot10
-          i32.const 0
-          local.get $slot10
-          i64.store offset=80
-          i32.const 0
-          local.get $fuel
-          i32.store offset=65364
-          i32.const 6
-          call $backdoor
-          i32.const 0
-          i32.load offset=65364
-          local.set $fuel
-          if ;; @5
-            i32.const -2
-            local.set $pc
-            br 4 (;@1;)
-          end
+        block (result i32) ;; @4
           i32.const 0
           i64.load offset=80
           local.set $slot10
-          i32.const 0
-          i64.load offset=88
-          local.set $slot11
-          i32.const 0
-          i64.load offset=8
-          local.set $slot1
-          local.get $fuel
-          i32.const 1
-          i32.sub
-          local.set $fuel
-          local.get $slot10
-          local.get $slot11
-          i64.ne
-          if ;; @5
+          loop ;; @5
             local.get $fuel
+            i32.const 2
+            i32.sub
+            local.set $fuel
+            local.get $slot10
+            i64.const 1
+            i64.add
+            local.set $slot10
             i32.const 0
-            i32.lt_s
+            local.get $slot10
+            i64.store offset=80
+            i32.const 0
+            local.get $fuel
+            i32.store offset=65364
+            i32.const 6
+            call $backdoor
+            i32.const 0
+            i32.load offset=65364
+            local.set $fuel
             if ;; @6
-              i32.const 65536
-              br 3 (;@3;)
+              i32.const -2
+              local.set $pc
+              br 5 (;@1;)
             end
-            br 1 (;@4;)
-          else
+            i32.const 0
+            i64.load offset=80
+            local.set $slot10
+            i32.const 0
+            i64.load offset=88
+            local.set $slot11
+            i32.const 0
+            i64.load offset=8
+            local.set $slot1
             local.get $fuel
             i32.const 1
             i32.sub
             local.set $fuel
-            local.get $slot1
-            i64.const -2
-            i64.and
-            local.tee $address
-            i32.wrap_i64
-            local.set $pc
-            local.get $address
-            i64.const 31
-            i64.shr_u
-            i64.const 0
+            local.get $slot10
+            local.get $slot11
             i64.ne
             if ;; @6
+              local.get $fuel
               i32.const 0
+              i32.lt_s
+              if ;; @7
+                i32.const 65536
+                br 4 (;@3;)
+              end
+              br 1 (;@5;)
+            else
+              local.get $fuel
+              i32.const 1
+              i32.sub
+              local.set $fuel
+              local.get $slot1
+              i64.const -2
+              i64.and
+              local.tee $address
+              i32.wrap_i64
+              local.set $pc
               local.get $address
-              i64.store offset=65384
-              i32.const -1
-              br 3 (;@3;)
+              i64.const 31
+              i64.shr_u
+              i64.const 0
+              i64.ne
+              if ;; @7
+                i32.const 0
+                local.get $address
+                i64.store offset=65384
+                i32.const -1
+                br 4 (;@3;)
+              end
+              local.get $pc
+              local.get $depth
+              br_if 3 (;@3;)
+              br 2 (;@4;)
             end
-            local.get $pc
-            br 2 (;@3;)
+            unreachable
           end
           unreachable
         end
-        unreachable
+        local.set $pc
+        local.get $fuel
+        i32.const 0
+        i32.lt_s
+        br_if 2 (;@1;)
+        local.get $pc
+        i32.const 1
+        i32.shr_u
+        i32.const 4095
+        i32.and
+        i32.const 3
+        i32.shl
+        local.set $index
+        local.get $index
+        i32.load offset=1245184
+        local.get $pc
+        i32.ne
+        if ;; @4
+          local.get $pc
+          local.set $pc
+          br 3 (;@1;)
+        end
+        local.get $index
+        i32.load offset=1245188
+        local.set $index
+        local.get $pc
+        local.get $depth
+        local.get $fuel
+        local.get $index
+        return_call_indirect (type 1)
       end
       local.set $pc
       br 1 (;@1;)

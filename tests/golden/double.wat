@@ -1,251 +1,301 @@
 (func $region_10000 (param $pc i32) (param $depth i32) (param $fuel i32) (result i32 i32)
-  (local $slot10 i64) (local $slot33 f64) (local $slot35 f64) (local $slot34 f64) (local $slot36 f64) (local $slot37 f64) (local $slot6 i64) (local $slot7 i64) (local $slot7168 i64) (local $fast i32) (local $base0 i32) (local $address i64) (local $double f64)
+  (local $slot10 i64) (local $slot33 f64) (local $slot35 f64) (local $slot34 f64) (local $slot36 f64) (local $slot37 f64) (local $slot6 i64) (local $slot7 i64) (local $slot7168 i64) (local $fast i32) (local $base0 i32) (local $address i64) (local $double f64) (local $index i32)
   block ;; @1
     block (result i32) ;; @2
-      i32.const 0
-      i64.load offset=80
-      local.set $slot10
-      i32.const 0
-      f64.load offset=264
-      local.set $slot33
-      i32.const 0
-      f64.load offset=280
-      local.set $slot35
-      i32.const 0
-      f64.load offset=272
-      local.set $slot34
-      i32.const 0
-      f64.load offset=288
-      local.set $slot36
-      i32.const 0
-      f64.load offset=296
-      local.set $slot37
-      i32.const 0
-      i64.load offset=48
-      local.set $slot6
-      i32.const 0
-      i64.load offset=56
-      local.set $slot7
-      i32.const 0
-      i32.load offset=65296
-      local.set $fast
-      loop ;; @3
-        local.get $fuel
-        i32.const 7
-        i32.sub
-        local.set $fuel
-        local.get $slot10
-        local.tee $address
+      block (result i32) ;; @3
         i32.const 0
-        i64.load offset=1277968
-        i64.sub
-        i32.const 0
-        i64.load offset=1277976
-        i64.ge_u
-        if ;; @4
-          local.get $address
-          i32.const 1277968
-          i32.const 8
-          i32.const 1
-          i32.const 8
-          call $reach
-          i32.eqz
-          if ;; @5
-            i32.const -2
-            br 3 (;@2;)
-          end
-        end
-        local.get $address
-        i32.wrap_i64
-        local.set $base0
-        local.get $base0
-        f64.load offset=67108864
-        local.set $slot33
-        block ;; @4
-          block ;; @5
-            local.get $fast
-            i32.eqz
-            br_if 0 (;@5;)
-            local.get $slot33
-            local.get $slot35
-            f64.mul
-            local.tee $double
-            f64.abs
-            f64.const inf
-            f64.lt
-            i32.eqz
-            br_if 0 (;@5;)
-            local.get $double
-            f64.abs
-            f64.const 2.2250738585072014e-308
-            f64.lt
-            br_if 0 (;@5;)
-            local.get $double
-            local.set $slot34
-            br 1 (;@4;)
-          end
-          block ;; @5
-            local.get $slot33
-            local.get $slot35
-            local.get $fast
-            call $product64
-            local.tee $double
-            local.get $double
-            f64.ne
-            br_if 0 (;@5;)
-            local.get $double
-            local.set $slot34
-            br 1 (;@4;)
-          end
-          i32.const 0
-          local.get $slot33
-          f64.store offset=264
-          i32.const 0
-          local.get $slot35
-          f64.store offset=280
-          i32.const 6
-          call $step
-          if ;; @5
-            i32.const -3
-            br 3 (;@2;)
-          end
-          i32.const 0
-          f64.load offset=272
-          local.set $slot34
-          i32.const 0
-          i32.load offset=65296
-          local.set $fast
-        end
-        block ;; @4
-          block ;; @5
-            local.get $fast
-            i32.eqz
-            br_if 0 (;@5;)
-            local.get $slot36
-            local.get $slot34
-            f64.add
-            local.tee $double
-            f64.abs
-            f64.const inf
-            f64.lt
-            i32.eqz
-            br_if 0 (;@5;)
-            local.get $double
-            local.set $slot36
-            br 1 (;@4;)
-          end
-          block ;; @5
-            local.get $slot36
-            local.get $slot34
-            local.get $fast
-            call $sum64
-            local.tee $double
-            local.get $double
-            f64.ne
-            br_if 0 (;@5;)
-            local.get $double
-            local.set $slot36
-            br 1 (;@4;)
-          end
-          i32.const 0
-          local.get $slot36
-          f64.store offset=288
-          i32.const 0
-          local.get $slot34
-          f64.store offset=272
-          i32.const 12
-          call $step
-          if ;; @5
-            i32.const -4
-            br 3 (;@2;)
-          end
-          i32.const 0
-          f64.load offset=288
-          local.set $slot36
-          i32.const 0
-          i32.load offset=65296
-          local.set $fast
-        end
-        block ;; @4
-          block ;; @5
-            local.get $slot36
-            local.get $slot37
-            f64.lt
-            local.get $slot36
-            local.get $slot37
-            f64.ge
-            i32.or
-            i32.eqz
-            br_if 0 (;@5;)
-            local.get $slot36
-            local.get $slot37
-            f64.lt
-            i64.extend_i32_u
-            local.set $slot6
-            br 1 (;@4;)
-          end
-          i32.const 0
-          local.get $slot36
-          f64.store offset=288
-          i32.const 0
-          local.get $slot37
-          f64.store offset=296
-          i32.const 18
-          call $step
-          if ;; @5
-            i32.const -5
-            br 3 (;@2;)
-          end
-          i32.const 0
-          i64.load offset=48
-          local.set $slot6
-          i32.const 0
-          i32.load offset=65296
-          local.set $fast
-        end
-        local.get $slot10
-        i64.const 8
-        i64.add
+        i64.load offset=80
         local.set $slot10
         i32.const 0
-        local.get $fuel
-        i32.const 7
-        i32.add
-        i32.store offset=65364
-        i32.const 30
-        call $step
-        drop
+        f64.load offset=264
+        local.set $slot33
         i32.const 0
-        i64.load offset=57344
-        local.set $slot7168
+        f64.load offset=280
+        local.set $slot35
+        i32.const 0
+        f64.load offset=272
+        local.set $slot34
+        i32.const 0
+        f64.load offset=288
+        local.set $slot36
+        i32.const 0
+        f64.load offset=296
+        local.set $slot37
+        i32.const 0
+        i64.load offset=48
+        local.set $slot6
+        i32.const 0
+        i64.load offset=56
+        local.set $slot7
         i32.const 0
         i32.load offset=65296
         local.set $fast
-        local.get $slot7168
-        local.set $slot7
-        local.get $slot6
-        i64.const 0
-        i64.ne
-        if ;; @4
+        loop ;; @4
           local.get $fuel
-          i32.const 0
-          i32.lt_s
-          if ;; @5
-            i32.const 65536
-            br 3 (;@2;)
-          end
-          br 1 (;@3;)
-        else
-          local.get $fuel
-          i32.const 1
+          i32.const 7
           i32.sub
           local.set $fuel
-          i32.const -6
-          br 2 (;@2;)
+          local.get $slot10
+          local.tee $address
+          i32.const 0
+          i64.load offset=1277968
+          i64.sub
+          i32.const 0
+          i64.load offset=1277976
+          i64.ge_u
+          if ;; @5
+            local.get $address
+            i32.const 1277968
+            i32.const 8
+            i32.const 1
+            i32.const 8
+            call $reach
+            i32.eqz
+            if ;; @6
+              i32.const -2
+              br 4 (;@2;)
+            end
+          end
+          local.get $address
+          i32.wrap_i64
+          local.set $base0
+          local.get $base0
+          f64.load offset=67108864
+          local.set $slot33
+          block ;; @5
+            block ;; @6
+              local.get $fast
+              i32.eqz
+              br_if 0 (;@6;)
+              local.get $slot33
+              local.get $slot35
+              f64.mul
+              local.tee $double
+              f64.abs
+              f64.const inf
+              f64.lt
+              i32.eqz
+              br_if 0 (;@6;)
+              local.get $double
+              f64.abs
+              f64.const 2.2250738585072014e-308
+              f64.lt
+              br_if 0 (;@6;)
+              local.get $double
+              local.set $slot34
+              br 1 (;@5;)
+            end
+            block ;; @6
+              local.get $slot33
+              local.get $slot35
+              local.get $fast
+              call $product64
+              local.tee $double
+              local.get $double
+              f64.ne
+              br_if 0 (;@6;)
+              local.get $double
+              local.set $slot34
+              br 1 (;@5;)
+            end
+            i32.const 0
+            local.get $slot33
+            f64.store offset=264
+            i32.const 0
+            local.get $slot35
+            f64.store offset=280
+            i32.const 6
+            call $step
+            if ;; @6
+              i32.const -3
+              br 4 (;@2;)
+            end
+            i32.const 0
+            f64.load offset=272
+            local.set $slot34
+            i32.const 0
+            i32.load offset=65296
+            local.set $fast
+          end
+          block ;; @5
+            block ;; @6
+              local.get $fast
+              i32.eqz
+              br_if 0 (;@6;)
+              local.get $slot36
+              local.get $slot34
+              f64.add
+              local.tee $double
+              f64.abs
+              f64.const inf
+              f64.lt
+              i32.eqz
+              br_if 0 (;@6;)
+              local.get $double
+              local.set $slot36
+              br 1 (;@5;)
+            end
+            block ;; @6
+              local.get $slot36
+              local.get $slot34
+              local.get $fast
+              call $sum64
+              local.tee $double
+              local.get $double
+              f64.ne
+              br_if 0 (;@6;)
+              local.get $double
+              local.set $slot36
+              br 1 (;@5;)
+            end
+            i32.const 0
+            local.get $slot36
+            f64.store offset=288
+            i32.const 0
+            local.get $slot34
+            f64.store offset=272
+            i32.const 12
+            call $step
+            if ;; @6
+              i32.const -4
+              br 4 (;@2;)
+            end
+            i32.const 0
+            f64.load offset=288
+            local.set $slot36
+            i32.const 0
+            i32.load offset=65296
+            local.set $fast
+          end
+          block ;; @5
+            block ;; @6
+              local.get $slot36
+              local.get $slot37
+              f64.lt
+              local.get $slot36
+              local.get $slot37
+              f64.ge
+              i32.or
+              i32.eqz
+              br_if 0 (;@6;)
+              local.get $slot36
+              local.get $slot37
+              f64.lt
+              i64.extend_i32_u
+              local.set $slot6
+              br 1 (;@5;)
+            end
+            i32.const 0
+            local.get $slot36
+            f64.store offset=288
+            i32.const 0
+            local.get $slot37
+            f64.store offset=296
+            i32.const 18
+            call $step
+            if ;; @6
+              i32.const -5
+              br 4 (;@2;)
+            end
+            i32.const 0
+            i64.load offset=48
+            local.set $slot6
+            i32.const 0
+            i32.load offset=65296
+            local.set $fast
+          end
+          local.get $slot10
+          i64.const 8
+          i64.add
+          local.set $slot10
+          i32.const 0
+          local.get $fuel
+          i32.const 7
+          i32.add
+          i32.store offset=65364
+          i32.const 30
+          call $step
+          drop
+          i32.const 0
+          i64.load offset=57344
+          local.set $slot7168
+          i32.const 0
+          i32.load offset=65296
+          local.set $fast
+          local.get $slot7168
+          local.set $slot7
+          local.get $slot6
+          i64.const 0
+          i64.ne
+          if ;; @5
+            local.get $fuel
+            i32.const 0
+            i32.lt_s
+            if ;; @6
+              i32.const 65536
+              br 4 (;@2;)
+            end
+            br 1 (;@4;)
+          else
+            local.get $fuel
+            i32.const 1
+            i32.sub
+            local.set $fuel
+            i32.const -6
+            br 3 (;@2;)
+          end
+          unreachable
         end
         unreachable
       end
-      unreachable
+      local.set $pc
+      i32.const 0
+      local.get $slot10
+      i64.store offset=80
+      i32.const 0
+      local.get $slot33
+      f64.store offset=264
+      i32.const 0
+      local.get $slot34
+      f64.store offset=272
+      i32.const 0
+      local.get $slot36
+      f64.store offset=288
+      i32.const 0
+      local.get $slot6
+      i64.store offset=48
+      i32.const 0
+      local.get $slot7
+      i64.store offset=56
+      local.get $fuel
+      i32.const 0
+      i32.lt_s
+      br_if 1 (;@1;)
+      local.get $pc
+      i32.const 1
+      i32.shr_u
+      i32.const 4095
+      i32.and
+      i32.const 3
+      i32.shl
+      local.set $index
+      local.get $index
+      i32.load offset=1245184
+      local.get $pc
+      i32.ne
+      if ;; @3
+        local.get $pc
+        local.set $pc
+        br 2 (;@1;)
+      end
+      local.get $index
+      i32.load offset=1245188
+      local.set $index
+      local.get $pc
+      local.get $depth
+      local.get $fuel
+      local.get $index
+      return_call_indirect (type 1)
     end
     local.set $pc
     i32.const 0
