@@ -5,6 +5,7 @@
  */
 import type { RegionBlock } from "../engine/region.ts";
 import type { BodyWriter } from "./encoder.ts";
+import type { Limit } from "./float.ts";
 import type { Helper } from "./helpers.ts";
 import type { Registers } from "./registers.ts";
 
@@ -70,8 +71,8 @@ export interface Body {
   readonly w: BodyWriter;
   readonly registers: Registers;
   readonly layout: EmitLayout;
-  /** Local with the value of `Slot.FP_FAST`. */
-  readonly fast: number;
+  /** Locals that tell ordinary floating-point results: see `float.ts`. */
+  readonly limits: ReadonlyMap<Limit, number>;
   /** Slots whose value is known to be NaN-boxed, here. */
   readonly boxed: Set<number>;
   /** The extent for accesses through a slot with a right: where it is, and the most bytes of a group that uses it. */

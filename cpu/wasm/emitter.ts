@@ -11,10 +11,10 @@
  */
 import { findLiveness, isBackEdge, type Liveness } from "../engine/liveness.ts";
 import { Ending, type Region, type RegionBlock } from "../engine/region.ts";
-import { Effect, JumpHint, Op as Ir, OPS, Slot, slotFields, WORDS } from "../ir/ops.ts";
+import { Effect, JumpHint, Op as Ir, OPS, slotFields, WORDS } from "../ir/ops.ts";
 import { type Body, type EmitLayout, type ExitReason, FAR_EXIT } from "./body.ts";
 import { BodyWriter, Op, type PlainOp, ValType } from "./encoder.ts";
-import { emitFloat, makesBoxed } from "./float.ts";
+import { emitFloat, type Limit, limitOf, loadLimits, makesBoxed } from "./float.ts";
 import { emitInteger } from "./integer.ts";
 import { emitMemory, findGroups, type Group, rightOf } from "./memory.ts";
 import { Registers } from "./registers.ts";
@@ -57,14 +57,12 @@ export class Emitter implements Body {
   readonly layout: EmitLayout;
   readonly boxed = new Set<number>();
   readonly registers: Registers;
-  fast = -1;
+  readonly limits = new Map<Limit, number>();
   readonly #region: Region;
   readonly #liveness: Liveness;
   readonly #scratch = new Map<string, number>();
   readonly #extents = new Map<number, { offset: number; slack: number }>();
   readonly #groups: ReadonlyMap<number, Group>[];
-  /** Whether there is floating point, which wants to know `Slot.FP_FAST`. */
-  readonly #float: boolean;
   /** Bytes on the host's stack. */
   #frame = 0;
   /** Labels: leave with memory as it is; and by what is to be written back, which take the result from the stack. */
@@ -92,18 +90,19 @@ export class Emitter implements Body {
         this.extent(base, rightOf(rights), span);
       }
     }
-    this.#float = region.blocks.some(({ ir: { code }, terminator }) => {
+    for (const { ir: { code }, terminator } of region.blocks) {
       for (let at = 0; at < terminator; at += WORDS) {
-        if (OPS[code[at]].effect === Effect.FLOAT) return true;
+        const limit = limitOf(code[at]);
+        if (limit !== undefined && !this.limits.has(limit)) {
+          this.limits.set(limit, w.local(ValType.i32, limit));
+        }
       }
-      return false;
-    });
+    }
   }
 
   /** The function's body. */
   emit(): BodyWriter {
     const { w, registers } = this;
-    if (this.#float) this.fast = w.local(ValType.i32, "fast");
     this.#frame = FRAME_BYTES + 8 * this.#liveness.slots.length;
     this.#leave = w.block();
     const sets = new Set(this.#liveness.flows.map(({ save }) => save));
@@ -150,14 +149,7 @@ export class Emitter implements Body {
   /** Reads what a block wants of the registers. */
   #load(block: RegionBlock): void {
     this.registers.load(this.#liveness.flows[block.index].load);
-    this.#loadFast();
-  }
-
-  #loadFast(): void {
-    if (!this.#float) return;
-    this.w.i32Const(0);
-    this.w.load(Op.i32_load, 2, Slot.FP_FAST * 8);
-    this.w.localSet(this.fast);
+    loadLimits(this);
   }
 
   // ---- control flow ----
@@ -473,6 +465,6 @@ export class Emitter implements Body {
       w.end();
     } else w.op(Op.drop);
     if (fields.writes) registers.load([code[at + 1]]);
-    if (effect === Effect.FLOAT || effect === Effect.STATE) this.#loadFast();
+    if (effect === Effect.FLOAT || effect === Effect.STATE) loadLimits(this);
   }
 }

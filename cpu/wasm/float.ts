@@ -102,6 +102,42 @@ interface Arithmetic {
   /** Whether results below the normal range may be inexact. */
   underflows: boolean;
 }
+/**
+ * Locals with which one comparison tells ordinary results. Twice the bits of a number, without its low word if it is
+ * a double, and less those of the smallest normal number where results may underflow, are below the limit exactly if
+ * the number is ordinary; while `Slot.FP_FAST` is 0 the limit is 0, and nothing is.
+ */
+export type Limit = "sum64" | "product64" | "sum32" | "product32";
+
+const INFINITE = { 64: 0x7ff0_0000, 32: 0x7f80_0000 }, NORMAL = { 64: 0x10_0000, 32: 0x80_0000 };
+const LIMITS: Readonly<Record<Limit, number>> = {
+  sum64: 2 * INFINITE[64],
+  product64: 2 * (INFINITE[64] - NORMAL[64]),
+  sum32: 2 * INFINITE[32],
+  product32: 2 * (INFINITE[32] - NORMAL[32]),
+};
+
+/** The limit that an op wants, if any. */
+export function limitOf(op: number): Limit | undefined {
+  const row = ARITHMETIC.get(op);
+  if (!row) return undefined;
+  return `${row.underflows ? "product" : "sum"}${row.format === DOUBLE ? 64 : 32}`;
+}
+
+/** Sets the limits from `Slot.FP_FAST`. */
+export function loadLimits(c: Pick<Body, "w" | "limits">): void {
+  const { w } = c;
+  for (const [limit, local] of c.limits) {
+    w.i32Const(0);
+    w.i32Const(0);
+    w.load(Op.i32_load, 2, Slot.FP_FAST * 8);
+    w.op(Op.i32_sub);
+    w.i32Const(LIMITS[limit]);
+    w.op(Op.i32_and);
+    w.localSet(local);
+  }
+}
+
 const ARITHMETIC = new Map<number, Arithmetic>(
   ([[64, DOUBLE, "f64"], [32, SINGLE, "f32"]] as const).flatMap(([bits, format, type]) => {
     const plain = (name: string) => Op[`${type}_${name}` as keyof typeof Op] as PlainOp;
@@ -194,7 +230,8 @@ export function emitFloat(c: Body, block: RegionBlock, at: number): boolean {
     if (!isNearest(j)) return false;
     if (op === Ir.cvtF32F64) demote(c, block, at);
     else promote(c, block, at);
-  } else if (op === Ir.unbox32) unbox(c, block, at);
+  } else if (op === Ir.fpsync) sync(c);
+  else if (op === Ir.unbox32) unbox(c, block, at);
   else return false;
   return true;
 }
@@ -237,10 +274,15 @@ function slowIf(c: Body, slow: number): void {
   c.w.brIf(c.w.depthTo(slow));
 }
 
+function pushFast(c: Body): void {
+  c.w.i32Const(0);
+  c.w.load(Op.i32_load, 2, Slot.FP_FAST * 8);
+}
+
 /** Goes to the slow path unless flags can't change or, with rounding to nearest, the condition holds. */
 function needFastOr(c: Body, slow: number, condition: () => void): void {
   const { w } = c;
-  w.localGet(c.fast);
+  pushFast(c);
   w.op(Op.i32_eqz);
   w.hint(false);
   w.if();
@@ -261,12 +303,6 @@ function needNearest(c: Body, slow: number): void {
 /** Whether a conversion takes unsigned integers. */
 const isUnsigned = (op: PlainOp) =>
   op === Op.f64_convert_i64_u || op === Op.f32_convert_i64_u || op === Op.f32_convert_i32_u;
-
-function needFast(c: Body, slow: number): void {
-  c.w.localGet(c.fast);
-  c.w.op(Op.i32_eqz);
-  slowIf(c, slow);
-}
 
 /** Goes to the slow path unless the floats in the slots are NaN-boxed, where they must be. */
 function needBoxed(c: Body, block: RegionBlock, at: number, slots: number[], slow: number): void {
@@ -320,7 +356,6 @@ function arithmetic(c: Body, block: RegionBlock, at: number, row: Arithmetic): v
     block,
     at,
     (slow) => {
-      needFast(c, slow);
       if (format === SINGLE) needBoxed(c, block, at, operands, slow);
       if (row.op === undefined) {
         push(() => w.op(format.splat));
@@ -331,18 +366,21 @@ function arithmetic(c: Body, block: RegionBlock, at: number, row: Arithmetic): v
         w.op(row.op);
       }
       w.localTee(value);
-      w.op(format.abs);
-      format.constant(c, Infinity);
-      w.op(format.lt);
-      w.op(Op.i32_eqz);
-      slowIf(c, slow);
+      if (format === DOUBLE) {
+        w.op(Op.i64_reinterpret_f64);
+        w.i64Const(32);
+        w.op(Op.i64_shr_u);
+        w.op(Op.i32_wrap_i64);
+      } else w.op(Op.i32_reinterpret_f32);
+      w.i32Const(1);
+      w.op(Op.i32_shl);
       if (row.underflows) {
-        w.localGet(value);
-        w.op(format.abs);
-        format.constant(c, format.normal);
-        w.op(format.lt);
-        slowIf(c, slow);
+        w.i32Const(2 * NORMAL[format === DOUBLE ? 64 : 32]);
+        w.op(Op.i32_sub);
       }
+      w.localGet(c.limits.get(limitOf(code[at])!)!);
+      w.op(Op.i32_ge_u);
+      slowIf(c, slow);
       w.localGet(value);
     },
     () => put(c, block, at, format),
@@ -352,7 +390,7 @@ function arithmetic(c: Body, block: RegionBlock, at: number, row: Arithmetic): v
       const no = w.block();
       if (format === SINGLE) needBoxed(c, block, at, operands, no);
       push();
-      w.localGet(c.fast);
+      pushFast(c);
       w.call(c.layout.helper(row.helper));
       w.localTee(value);
       w.localGet(value);
@@ -549,4 +587,23 @@ function unbox(c: Body, block: RegionBlock, at: number): void {
     w.op(Op.select);
   }
   c.registers.set(d);
+}
+
+/** `Slot.FP_FAST` from what was written to the rounding mode and the flags. */
+function sync(c: Body): void {
+  const { w } = c;
+  const cell = (slot: number) => {
+    w.i32Const(0);
+    w.load(Op.i32_load, 2, slot * 8);
+  };
+  w.i32Const(0);
+  cell(Slot.FP_FLAGS);
+  w.i32Const(1);
+  w.op(Op.i32_and);
+  cell(Slot.FP_RM);
+  w.op(Op.i32_eqz);
+  w.op(Op.i32_and);
+  w.op(Op.i64_extend_i32_u);
+  w.store(Op.i64_store, 3, Slot.FP_FAST * 8);
+  loadLimits(c);
 }

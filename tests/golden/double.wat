@@ -1,5 +1,5 @@
 (func $region_10000 (param $pc i32) (param $depth i32) (param $fuel i32) (result i32 i32)
-  (local $slot10 i64) (local $slot33 f64) (local $slot35 f64) (local $slot34 f64) (local $slot36 f64) (local $slot37 f64) (local $slot6 i64) (local $slot7 i64) (local $slot7168 i64) (local $fast i32) (local $base0 i32) (local $address i64) (local $double f64) (local $index i32)
+  (local $slot10 i64) (local $slot33 f64) (local $slot35 f64) (local $slot34 f64) (local $slot36 f64) (local $slot37 f64) (local $slot6 i64) (local $slot7 i64) (local $slot7168 i64) (local $product64 i32) (local $sum64 i32) (local $base0 i32) (local $address i64) (local $double f64) (local $index i32)
   block ;; @1
     block (result i32) ;; @2
       block (result i32) ;; @3
@@ -28,8 +28,19 @@
         i64.load offset=56
         local.set $slot7
         i32.const 0
+        i32.const 0
         i32.load offset=65296
-        local.set $fast
+        i32.sub
+        i32.const -4194304
+        i32.and
+        local.set $product64
+        i32.const 0
+        i32.const 0
+        i32.load offset=65296
+        i32.sub
+        i32.const -2097152
+        i32.and
+        local.set $sum64
         loop ;; @4
           local.get $fuel
           i32.const 7
@@ -64,22 +75,20 @@
           local.set $slot33
           block ;; @5
             block ;; @6
-              local.get $fast
-              i32.eqz
-              br_if 0 (;@6;)
               local.get $slot33
               local.get $slot35
               f64.mul
               local.tee $double
-              f64.abs
-              f64.const inf
-              f64.lt
-              i32.eqz
-              br_if 0 (;@6;)
-              local.get $double
-              f64.abs
-              f64.const 2.2250738585072014e-308
-              f64.lt
+              i64.reinterpret_f64
+              i64.const 32
+              i64.shr_u
+              i32.wrap_i64
+              i32.const 1
+              i32.shl
+              i32.const 2097152
+              i32.sub
+              local.get $product64
+              i32.ge_u
               br_if 0 (;@6;)
               local.get $double
               local.set $slot34
@@ -88,7 +97,8 @@
             block ;; @6
               local.get $slot33
               local.get $slot35
-              local.get $fast
+              i32.const 0
+              i32.load offset=65296
               call $product64
               local.tee $double
               local.get $double
@@ -114,22 +124,34 @@
             f64.load offset=272
             local.set $slot34
             i32.const 0
+            i32.const 0
             i32.load offset=65296
-            local.set $fast
+            i32.sub
+            i32.const -4194304
+            i32.and
+            local.set $product64
+            i32.const 0
+            i32.const 0
+            i32.load offset=65296
+            i32.sub
+            i32.const -2097152
+            i32.and
+            local.set $sum64
           end
           block ;; @5
             block ;; @6
-              local.get $fast
-              i32.eqz
-              br_if 0 (;@6;)
               local.get $slot36
               local.get $slot34
               f64.add
               local.tee $double
-              f64.abs
-              f64.const inf
-              f64.lt
-              i32.eqz
+              i64.reinterpret_f64
+              i64.const 32
+              i64.shr_u
+              i32.wrap_i64
+              i32.const 1
+              i32.shl
+              local.get $sum64
+              i32.ge_u
               br_if 0 (;@6;)
               local.get $double
               local.set $slot36
@@ -138,7 +160,8 @@
             block ;; @6
               local.get $slot36
               local.get $slot34
-              local.get $fast
+              i32.const 0
+              i32.load offset=65296
               call $sum64
               local.tee $double
               local.get $double
@@ -164,8 +187,19 @@
             f64.load offset=288
             local.set $slot36
             i32.const 0
+            i32.const 0
             i32.load offset=65296
-            local.set $fast
+            i32.sub
+            i32.const -4194304
+            i32.and
+            local.set $product64
+            i32.const 0
+            i32.const 0
+            i32.load offset=65296
+            i32.sub
+            i32.const -2097152
+            i32.and
+            local.set $sum64
           end
           block ;; @5
             block ;; @6
@@ -201,8 +235,19 @@
             i64.load offset=48
             local.set $slot6
             i32.const 0
+            i32.const 0
             i32.load offset=65296
-            local.set $fast
+            i32.sub
+            i32.const -4194304
+            i32.and
+            local.set $product64
+            i32.const 0
+            i32.const 0
+            i32.load offset=65296
+            i32.sub
+            i32.const -2097152
+            i32.and
+            local.set $sum64
           end
           local.get $slot10
           i64.const 8
@@ -220,8 +265,19 @@
           i64.load offset=57344
           local.set $slot7168
           i32.const 0
+          i32.const 0
           i32.load offset=65296
-          local.set $fast
+          i32.sub
+          i32.const -4194304
+          i32.and
+          local.set $product64
+          i32.const 0
+          i32.const 0
+          i32.load offset=65296
+          i32.sub
+          i32.const -2097152
+          i32.and
+          local.set $sum64
           local.get $slot7168
           local.set $slot7
           local.get $slot6

@@ -1,5 +1,5 @@
 (func $region_10000 (param $pc i32) (param $depth i32) (param $fuel i32) (result i32 i32)
-  (local $slot10 i64) (local $slot33 i64) (local $slot34 i64) (local $slot5 i64) (local $slot11 i64) (local $slot6 i64) (local $fast i32) (local $base0 i32) (local $address i64) (local $float f32) (local $atomic i32) (local $old i64)
+  (local $slot10 i64) (local $slot33 i64) (local $slot34 i64) (local $slot5 i64) (local $slot11 i64) (local $slot6 i64) (local $product32 i32) (local $base0 i32) (local $address i64) (local $float f32) (local $atomic i32) (local $old i64)
   block ;; @1
     block (result i32) ;; @2
       i32.const 0
@@ -21,8 +21,12 @@
       i64.load offset=48
       local.set $slot6
       i32.const 0
+      i32.const 0
       i32.load offset=65296
-      local.set $fast
+      i32.sub
+      i32.const -33554432
+      i32.and
+      local.set $product32
       local.get $fuel
       i32.const 6
       i32.sub
@@ -58,9 +62,6 @@
       local.set $slot33
       block ;; @3
         block ;; @4
-          local.get $fast
-          i32.eqz
-          br_if 0 (;@4;)
           local.get $slot34
           i64.const 32
           i64.shr_s
@@ -82,15 +83,13 @@
           f32x4.relaxed_madd
           f32x4.extract_lane 0
           local.tee $float
-          f32.abs
-          f32.const inf
-          f32.lt
-          i32.eqz
-          br_if 0 (;@4;)
-          local.get $float
-          f32.abs
-          f32.const 1.1754944e-38
-          f32.lt
+          i32.reinterpret_f32
+          i32.const 1
+          i32.shl
+          i32.const 16777216
+          i32.sub
+          local.get $product32
+          i32.ge_u
           br_if 0 (;@4;)
           local.get $float
           i32.reinterpret_f32
@@ -116,7 +115,8 @@
           local.get $slot34
           i32.wrap_i64
           f32.reinterpret_i32
-          local.get $fast
+          i32.const 0
+          i32.load offset=65296
           call $fused32
           local.tee $float
           local.get $float
@@ -146,8 +146,12 @@
         i64.load offset=272
         local.set $slot34
         i32.const 0
+        i32.const 0
         i32.load offset=65296
-        local.set $fast
+        i32.sub
+        i32.const -33554432
+        i32.and
+        local.set $product32
       end
       block ;; @3
         block ;; @4
@@ -156,7 +160,8 @@
           f32.reinterpret_i32
           f32.trunc
           local.set $float
-          local.get $fast
+          i32.const 0
+          i32.load offset=65296
           i32.eqz
           if ;; @5
             i32.const 0
@@ -198,8 +203,12 @@
         i64.load offset=40
         local.set $slot5
         i32.const 0
+        i32.const 0
         i32.load offset=65296
-        local.set $fast
+        i32.sub
+        i32.const -33554432
+        i32.and
+        local.set $product32
       end
       local.get $base0
       local.get $slot34
