@@ -19,10 +19,13 @@ import { RV_ZICSR } from "./rv_zicsr.ts";
 import { BACKDOOR_ROLES, readFloatCsr, registers, SLOT_COUNT, writeFloatCsr } from "./state.ts";
 
 /** 32-bit encodings of every extension; the first matching row counts. */
-const ROWS: readonly RvRow[] = [
-  ...[...RV_I, ...RV_M, ...RV_A, ...RV_F, ...RV_D],
-  ...[...RV_ZICSR, ...RV_ZB, ...RV_ZICOND, ...RV_ZICBO],
+const makeRows = (): RvRow[] => [
+  ...[...RV_I(), ...RV_M(), ...RV_A(), ...RV_F(), ...RV_D()],
+  ...[...RV_ZICSR(), ...RV_ZB(), ...RV_ZICOND(), ...RV_ZICBO()],
 ];
+
+let made: readonly RvRow[] | undefined;
+const allRows = () => made ??= makeRows();
 
 /** A RISC-V instruction set of one register width. */
 export class Riscv implements Isa {
@@ -30,22 +33,38 @@ export class Riscv implements Isa {
   readonly registers: readonly RegisterInfo[];
   readonly slotCount = SLOT_COUNT;
   readonly backdoor = BACKDOOR_ROLES;
-  /** Decoder of 32-bit encodings. */
-  readonly decoder: Decoder<RvRow>;
-  /** Decoder of 16-bit encodings. */
-  readonly compressed: Decoder<RvRow>;
+  // Made when first needed: a program whose code was translated in an earlier run never does.
+  #decoder: Decoder<RvRow> | undefined;
+  #compressed: Decoder<RvRow> | undefined;
   #lifter: Lifter;
 
   constructor(readonly xlen: 32 | 64) {
     this.name = `riscv${xlen}`;
     this.registers = registers(xlen);
-    const here = (row: RvRow) => row.xlen === undefined || row.xlen === xlen;
-    const table = (list: readonly RvRow[], width: number) =>
-      list.filter(here).map((row) => new Compiled(row, width, FIELDS));
-    this.decoder = new Decoder(table(ROWS, 32), new BitRange(2, 5), new BitRange(12, 3));
-    const compressed = table(expandCompressed(ROWS, xlen), 16);
-    this.compressed = new Decoder(compressed, new BitRange(0, 2), new BitRange(13, 3));
     this.#lifter = new Lifter(xlen);
+  }
+
+  #table(list: readonly RvRow[], width: number): Compiled<RvRow>[] {
+    const here = list.filter((row) => row.xlen === undefined || row.xlen === this.xlen);
+    return here.map((row) => new Compiled(row, width, FIELDS));
+  }
+
+  /** Decoder of 32-bit encodings. */
+  get decoder(): Decoder<RvRow> {
+    return this.#decoder ??= new Decoder(
+      this.#table(allRows(), 32),
+      new BitRange(2, 5),
+      new BitRange(12, 3),
+    );
+  }
+
+  /** Decoder of 16-bit encodings. */
+  get compressed(): Decoder<RvRow> {
+    return this.#compressed ??= new Decoder(
+      this.#table(expandCompressed(allRows(), this.xlen), 16),
+      new BitRange(0, 2),
+      new BitRange(13, 3),
+    );
   }
 
   /** Reads the word at `pc`: [bits, length], or undefined if it can't be fetched. */

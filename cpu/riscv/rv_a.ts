@@ -42,7 +42,7 @@ function width(suffix: string, funct3: string, ldx: number, stx: number, amo: nu
 }
 
 /** The rows. */
-export const RV_A: RvRow[] = [
+export const RV_A = (): RvRow[] => [
   ...width("w", "010", Op.ldx32, Op.stx32, Op.amo32),
   ...width("d", "011", Op.ldx64, Op.stx64, Op.amo64),
 ];

@@ -191,7 +191,7 @@ function common(format: Format): RvRow[] {
 }
 
 /** The rows of F. */
-export const RV_F: RvRow[] = [
+export const RV_F = (): RvRow[] => [
   ...common(SINGLE),
   ...rows(
     ["fmv.x.w", "11100 00 00000 rs1 000 rd 1010011", "{rd},{frs1}", (c, f) => {
@@ -204,7 +204,7 @@ export const RV_F: RvRow[] = [
 ];
 
 /** The rows of D. */
-export const RV_D: RvRow[] = [
+export const RV_D = (): RvRow[] => [
   ...common(DOUBLE),
   ...rows(
     [

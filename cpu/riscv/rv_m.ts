@@ -29,28 +29,34 @@ const signed = (_: Lifter, v: Value) => v;
 const unsigned = (c: Lifter, v: Value) => c.b.zext32(v);
 
 /** The rows. */
-export const RV_M = rows(
-  ["mul", "0000001 rs2 rs1 000 rd 0110011", "{rd},{rs1},{rs2}", op(Op.mul64, Op.mul32)],
-  ["mulh", "0000001 rs2 rs1 001 rd 0110011", "{rd},{rs1},{rs2}", high(Op.mulhs64, signed, signed)],
-  [
-    "mulhsu",
-    "0000001 rs2 rs1 010 rd 0110011",
-    "{rd},{rs1},{rs2}",
-    high(Op.mulhsu64, signed, unsigned),
-  ],
-  [
-    "mulhu",
-    "0000001 rs2 rs1 011 rd 0110011",
-    "{rd},{rs1},{rs2}",
-    high(Op.mulhu64, unsigned, unsigned),
-  ],
-  ["div", "0000001 rs2 rs1 100 rd 0110011", "{rd},{rs1},{rs2}", op(Op.divs64, Op.divs32)],
-  ["divu", "0000001 rs2 rs1 101 rd 0110011", "{rd},{rs1},{rs2}", op(Op.divu64, Op.divu32)],
-  ["rem", "0000001 rs2 rs1 110 rd 0110011", "{rd},{rs1},{rs2}", op(Op.rems64, Op.rems32)],
-  ["remu", "0000001 rs2 rs1 111 rd 0110011", "{rd},{rs1},{rs2}", op(Op.remu64, Op.remu32)],
-  ["mulw", "0000001 rs2 rs1 000 rd 0111011", "{rd},{rs1},{rs2}", word(Op.mul32), { xlen: 64 }],
-  ["divw", "0000001 rs2 rs1 100 rd 0111011", "{rd},{rs1},{rs2}", word(Op.divs32), { xlen: 64 }],
-  ["divuw", "0000001 rs2 rs1 101 rd 0111011", "{rd},{rs1},{rs2}", word(Op.divu32), { xlen: 64 }],
-  ["remw", "0000001 rs2 rs1 110 rd 0111011", "{rd},{rs1},{rs2}", word(Op.rems32), { xlen: 64 }],
-  ["remuw", "0000001 rs2 rs1 111 rd 0111011", "{rd},{rs1},{rs2}", word(Op.remu32), { xlen: 64 }],
-);
+export const RV_M = () =>
+  rows(
+    ["mul", "0000001 rs2 rs1 000 rd 0110011", "{rd},{rs1},{rs2}", op(Op.mul64, Op.mul32)],
+    [
+      "mulh",
+      "0000001 rs2 rs1 001 rd 0110011",
+      "{rd},{rs1},{rs2}",
+      high(Op.mulhs64, signed, signed),
+    ],
+    [
+      "mulhsu",
+      "0000001 rs2 rs1 010 rd 0110011",
+      "{rd},{rs1},{rs2}",
+      high(Op.mulhsu64, signed, unsigned),
+    ],
+    [
+      "mulhu",
+      "0000001 rs2 rs1 011 rd 0110011",
+      "{rd},{rs1},{rs2}",
+      high(Op.mulhu64, unsigned, unsigned),
+    ],
+    ["div", "0000001 rs2 rs1 100 rd 0110011", "{rd},{rs1},{rs2}", op(Op.divs64, Op.divs32)],
+    ["divu", "0000001 rs2 rs1 101 rd 0110011", "{rd},{rs1},{rs2}", op(Op.divu64, Op.divu32)],
+    ["rem", "0000001 rs2 rs1 110 rd 0110011", "{rd},{rs1},{rs2}", op(Op.rems64, Op.rems32)],
+    ["remu", "0000001 rs2 rs1 111 rd 0110011", "{rd},{rs1},{rs2}", op(Op.remu64, Op.remu32)],
+    ["mulw", "0000001 rs2 rs1 000 rd 0111011", "{rd},{rs1},{rs2}", word(Op.mul32), { xlen: 64 }],
+    ["divw", "0000001 rs2 rs1 100 rd 0111011", "{rd},{rs1},{rs2}", word(Op.divs32), { xlen: 64 }],
+    ["divuw", "0000001 rs2 rs1 101 rd 0111011", "{rd},{rs1},{rs2}", word(Op.divu32), { xlen: 64 }],
+    ["remw", "0000001 rs2 rs1 110 rd 0111011", "{rd},{rs1},{rs2}", word(Op.rems32), { xlen: 64 }],
+    ["remuw", "0000001 rs2 rs1 111 rd 0111011", "{rd},{rs1},{rs2}", word(Op.remu32), { xlen: 64 }],
+  );

@@ -15,11 +15,12 @@ export const CACHE_BLOCK_BYTES = 64;
 const nothing = (c: Lifter) => c.b.state(Op.nop);
 
 /** The rows. */
-export const RV_ZICBO = rows(
-  ["cbo.inval", "000000000000 rs1 010 00000 0001111", "({rs1})", nothing],
-  ["cbo.clean", "000000000001 rs1 010 00000 0001111", "({rs1})", nothing],
-  ["cbo.flush", "000000000010 rs1 010 00000 0001111", "({rs1})", nothing],
-  ["cbo.zero", "000000000100 rs1 010 00000 0001111", "({rs1})", (c: Lifter, f: Fields) => {
-    c.b.stateAt(Op.zero, c.address(f.rs1, 0)[0], CACHE_BLOCK_BYTES);
-  }],
-);
+export const RV_ZICBO = () =>
+  rows(
+    ["cbo.inval", "000000000000 rs1 010 00000 0001111", "({rs1})", nothing],
+    ["cbo.clean", "000000000001 rs1 010 00000 0001111", "({rs1})", nothing],
+    ["cbo.flush", "000000000010 rs1 010 00000 0001111", "({rs1})", nothing],
+    ["cbo.zero", "000000000100 rs1 010 00000 0001111", "({rs1})", (c: Lifter, f: Fields) => {
+      c.b.stateAt(Op.zero, c.address(f.rs1, 0)[0], CACHE_BLOCK_BYTES);
+    }],
+  );

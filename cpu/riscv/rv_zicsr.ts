@@ -71,31 +71,32 @@ const set = (c: Lifter, old: Value, bits: Value) => c.b.or(old, bits);
 const clear = (c: Lifter, old: Value, bits: Value) => c.b.and(old, c.b.not(bits));
 
 /** The rows. */
-export const RV_ZICSR = rows(
-  ["csrrw", "csr rs1 001 rd 1110011", "{rd},{csr},{rs1}", access(() => true, register, swap)],
-  [
-    "csrrs",
-    "csr rs1 010 rd 1110011",
-    "{rd},{csr},{rs1}",
-    access((f) => f.rs1 !== 0, register, set),
-  ],
-  [
-    "csrrc",
-    "csr rs1 011 rd 1110011",
-    "{rd},{csr},{rs1}",
-    access((f) => f.rs1 !== 0, register, clear),
-  ],
-  ["csrrwi", "csr uimm 101 rd 1110011", "{rd},{csr},{uimm}", access(() => true, immediate, swap)],
-  [
-    "csrrsi",
-    "csr uimm 110 rd 1110011",
-    "{rd},{csr},{uimm}",
-    access((f) => f.uimm !== 0, immediate, set),
-  ],
-  [
-    "csrrci",
-    "csr uimm 111 rd 1110011",
-    "{rd},{csr},{uimm}",
-    access((f) => f.uimm !== 0, immediate, clear),
-  ],
-);
+export const RV_ZICSR = () =>
+  rows(
+    ["csrrw", "csr rs1 001 rd 1110011", "{rd},{csr},{rs1}", access(() => true, register, swap)],
+    [
+      "csrrs",
+      "csr rs1 010 rd 1110011",
+      "{rd},{csr},{rs1}",
+      access((f) => f.rs1 !== 0, register, set),
+    ],
+    [
+      "csrrc",
+      "csr rs1 011 rd 1110011",
+      "{rd},{csr},{rs1}",
+      access((f) => f.rs1 !== 0, register, clear),
+    ],
+    ["csrrwi", "csr uimm 101 rd 1110011", "{rd},{csr},{uimm}", access(() => true, immediate, swap)],
+    [
+      "csrrsi",
+      "csr uimm 110 rd 1110011",
+      "{rd},{csr},{uimm}",
+      access((f) => f.uimm !== 0, immediate, set),
+    ],
+    [
+      "csrrci",
+      "csr uimm 111 rd 1110011",
+      "{rd},{csr},{uimm}",
+      access((f) => f.uimm !== 0, immediate, clear),
+    ],
+  );
