@@ -74,6 +74,8 @@ export class AddressSpace {
   /** Called after pages lost rights that compiled code may remember. */
   onRightsLost: () => void = () => {};
   #pages: Uint8Array;
+  /** The page table, four pages an element. */
+  #words: Int32Array;
   #view: DataView;
 
   /** An address space over an arena, with nothing mapped. */
@@ -81,6 +83,8 @@ export class AddressSpace {
     this.arena = arena;
     this.pageCount = arena.guestBytes >>> PAGE_SHIFT;
     this.#pages = arena.pages;
+    const { buffer, byteOffset, byteLength } = arena.pages;
+    this.#words = new Int32Array(buffer, byteOffset, byteLength / 4);
     this.#view = new DataView(arena.m8.buffer, arena.m8.byteOffset, arena.m8.byteLength);
   }
 
@@ -101,16 +105,25 @@ export class AddressSpace {
       (prot & Prot.EXEC ? Page.EXEC : 0);
   }
 
+  /** Whether a page of `first` to `last` has one of the bits. */
+  #any(first: number, last: number, bits: number): boolean {
+    const pages = this.#pages, words = this.#words, four = bits * 0x0101_0101;
+    for (let page = first; page <= last; page++) {
+      if ((page & 3) === 0) {
+        // Most ranges are long and have none.
+        while (page + 3 <= last && (words[page >> 2] & four) === 0) page += 4;
+        if (page > last) return false;
+      }
+      if ((pages[page] & bits) !== 0) return true;
+    }
+    return false;
+  }
+
   /** Tells the code cache if any page in the range holds translated code. */
   #codeChange(first: number, last: number): void {
-    const pages = this.#pages;
-    for (let page = first; page <= last; page++) {
-      if (pages[page] & Page.WATCHED) {
-        this.onCodeChange(first, last);
-        for (let p = first; p <= last; p++) this.#unwatch(p);
-        return;
-      }
-    }
+    if (!this.#any(first, last, Page.WATCHED)) return;
+    this.onCodeChange(first, last);
+    for (let page = first; page <= last; page++) this.#unwatch(page);
   }
 
   #unwatch(page: number): void {
@@ -136,13 +149,14 @@ export class AddressSpace {
   map(address: number, length: number, prot: number): void {
     const [first, last] = this.#range(address, length, "map");
     this.#codeChange(first, last);
-    const pages = this.#pages, flags = this.#flags(prot);
-    for (let page = first; page <= last; page++) {
-      if (pages[page] & (Page.USED | Page.MAPPED)) {
+    const pages = this.#pages;
+    if (this.#any(first, last, Page.USED | Page.MAPPED)) {
+      for (let page = first; page <= last; page++) {
+        if ((pages[page] & (Page.USED | Page.MAPPED)) === 0) continue;
         this.arena.m8.fill(0, page << PAGE_SHIFT, (page + 1) << PAGE_SHIFT);
       }
-      pages[page] = flags | Page.USED;
     }
+    pages.fill(this.#flags(prot) | Page.USED, first, last + 1);
     this.onRightsLost();
   }
 
@@ -159,8 +173,7 @@ export class AddressSpace {
     const [first, last] = this.#range(address, length, "protect");
     if (!this.isMapped(address, length)) return false;
     this.#codeChange(first, last);
-    const flags = this.#flags(prot) | Page.USED;
-    for (let page = first; page <= last; page++) this.#pages[page] = flags;
+    this.#pages.fill(this.#flags(prot) | Page.USED, first, last + 1);
     this.onRightsLost();
     return true;
   }
@@ -173,11 +186,7 @@ export class AddressSpace {
   /** Whether no page of the range is mapped. */
   isFree(address: number, length: number): boolean {
     if (!this.inBounds(address, length)) return false;
-    const last = (address + length - 1) >>> PAGE_SHIFT;
-    for (let page = address >>> PAGE_SHIFT; page <= last; page++) {
-      if (this.#pages[page] & Page.MAPPED) return false;
-    }
-    return true;
+    return !this.#any(address >>> PAGE_SHIFT, (address + length - 1) >>> PAGE_SHIFT, Page.MAPPED);
   }
 
   /**
