@@ -215,6 +215,8 @@ export class Machine extends EventTarget {
   readonly #closers: readonly (() => Promise<void>)[];
   /** Settles at the end of the run that is under way. */
   #running: Promise<void> | undefined;
+  /** Whether somebody has ever listened for events: making one takes a while. */
+  #listened = false;
   #seconds = 0;
   #result: RunResult | undefined;
   #finished: Promise<void> | undefined;
@@ -412,7 +414,13 @@ export class Machine extends EventTarget {
     const closed = Promise.all(this.#closers.map((close) => close()));
     // A stream that nobody reads any longer must not keep an aborted machine.
     if (result.reason !== "aborted") await closed;
-    this.dispatchEvent(new CustomEvent("end", { detail: result }));
+    if (this.#listened) this.dispatchEvent(new CustomEvent("end", { detail: result }));
+  }
+
+  /** Listens for an event; {@linkcode Machine.on} knows their types. */
+  override addEventListener(...args: Parameters<EventTarget["addEventListener"]>): void {
+    this.#listened = true;
+    super.addEventListener(...args);
   }
 
   /**

@@ -37,9 +37,11 @@ export async function readProgram(
     const url = isUrl ? new URL(program) : undefined;
     if (url === undefined || url.protocol === "file:") {
       const path = url ?? shown;
-      const why = unreadable(await Deno.stat(path));
+      const info = Deno.statSync(path), why = unreadable(info);
       if (why !== undefined) fail(why);
-      return { bytes: await Deno.readFile(path), name: url?.pathname ?? shown };
+      // Reading a pipe may take for ever, which signals must be able to end.
+      const bytes = info.isFile ? Deno.readFileSync(path) : await Deno.readFile(path);
+      return { bytes, name: url?.pathname ?? shown };
     }
     const response = await fetch(url);
     if (!response.ok) {

@@ -90,6 +90,8 @@ function compile(row: SyscallRow, archCalls: Readonly<Record<string, ArchCall>>)
 export class Linux {
   /** The process' state, for what surrounds the guest: memory map, descriptors, signals. */
   readonly kernel: Kernel;
+  /** Rows of the table by number, and those that were called, made ready for that. */
+  readonly #rows: (SyscallRow | undefined)[] = [];
   readonly #calls: (Call | undefined)[] = [];
   /** Slots as 32-bit words. */
   readonly #words: Int32Array<ArrayBuffer>;
@@ -111,9 +113,7 @@ export class Linux {
     this.kernel = kernel;
     const { slots } = options.cpu;
     this.#words = new Int32Array(slots.buffer, slots.byteOffset, slots.length * 2);
-    for (const row of options.abi.syscalls) {
-      this.#calls[row[0]] = compile(row, options.abi.archCalls);
-    }
+    for (const row of options.abi.syscalls) this.#rows[row[0]] = row;
     addDevices(kernel);
     const { stdin, stdout, stderr } = options.host;
     kernel.fds.add(new InputFile("/dev/stdin", Open.RDONLY, stdin));
@@ -137,6 +137,12 @@ export class Linux {
       },
       eintr: () => this.#setResult(-E.EINTR),
     };
+  }
+
+  /** Makes a row of the table ready. */
+  #call(nr: number): Call | undefined {
+    const row = this.#rows[nr], { abi } = this.kernel;
+    return row && (this.#calls[nr] = compile(row, abi.archCalls));
   }
 
   /** Adds a virtual file or directory at an absolute guest path. */
@@ -196,7 +202,7 @@ export class Linux {
     this.#firstLow = words[first];
     this.#firstHigh = words[first + 1];
     const nr = words[abi.nr * 2];
-    const call = this.#calls[nr];
+    const call = this.#calls[nr] ?? this.#call(nr);
     if (!call) {
       kernel.note(`The guest used system call ${nr >>> 0}, which user mode does not have (ENOSYS)`);
       kernel.options.trace?.(`syscall_0x${(nr >>> 0).toString(16)}(...) = -1 ENOSYS`);
