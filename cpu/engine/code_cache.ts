@@ -6,6 +6,7 @@
 import { type Arena, CODE_OFFSET, GUEST_OFFSET } from "../../mmu/arena.ts";
 import { type IrBlock } from "../ir/builder.ts";
 import { Op, WORDS } from "../ir/ops.ts";
+import { MAX_STORED_BYTES, relocate, storeCode, StoredCode } from "./stored_code.ts";
 
 /** A block in the cache. */
 export interface CachedBlock extends IrBlock {
@@ -18,6 +19,8 @@ export interface CachedBlock extends IrBlock {
 }
 
 const PAGE_SHIFT = 12;
+/** Code index of the first record. */
+const FIRST = CODE_OFFSET / 4;
 const TWO32 = 0x1_0000_0000;
 
 /** Blocks by guest address, and the code array they live in. */
@@ -26,7 +29,7 @@ export class CodeCache {
   readonly code: Int32Array<ArrayBuffer>;
   /** Increased whenever code indices became invalid. */
   generation = 0;
-  /** Blocks translated since the start. */
+  /** Blocks translated since the start, and those taken from an earlier run. */
   translated = 0;
   /** Times the cache was full and started anew. */
   flushes = 0;
@@ -35,11 +38,24 @@ export class CodeCache {
   /** Called when every code index became invalid. */
   onFlush: () => void = () => {};
   readonly #limit: number;
-  #used = CODE_OFFSET / 4;
+  #used = FIRST;
   #byPc = new Map<number, CachedBlock>();
   /** In code order, for {@linkcode blockAt}. */
   #order: CachedBlock[] = [];
   #byPage = new Map<number, Set<CachedBlock>>();
+  /** Blocks of an earlier run, at the start of the code array. */
+  #stored: StoredCode | undefined;
+  /** Those of them that nobody has asked for yet, by guest address: which one. */
+  readonly #unseen = new Map<number, number>();
+  /** The others. */
+  #seen: CachedBlock[] = [];
+  /** Pages of stored blocks, until it is known which of their links lead where. */
+  #unlinkedPages = new Set<number>();
+  /** Links that were resolved to blocks that nobody has asked for yet. */
+  #unlisted: number[] = [];
+  #restored = 0;
+  /** Whether no more blocks could be stored than were restored. */
+  #full = false;
 
   /** @param limit Most bytes of records before the cache starts anew. */
   constructor(arena: Arena, limit = GUEST_OFFSET - CODE_OFFSET) {
@@ -49,7 +65,7 @@ export class CodeCache {
 
   /** Blocks in the cache. */
   get size(): number {
-    return this.#byPc.size;
+    return this.#byPc.size + this.#unseen.size;
   }
 
   /** Bytes of records in use. */
@@ -59,7 +75,96 @@ export class CodeCache {
 
   /** The block that starts at `pc`. */
   get(pc: number): CachedBlock | undefined {
-    return this.#byPc.get(pc);
+    return this.#byPc.get(pc) ?? this.#see(pc);
+  }
+
+  /** Code index of the block that starts at `pc`, or -1. */
+  find(pc: number): number {
+    const block = this.#byPc.get(pc);
+    if (block !== undefined) return block.start;
+    const index = this.#unseen.get(pc);
+    return index === undefined ? -1 : this.#stored!.start(index);
+  }
+
+  /** Whether enough blocks are new that {@linkcode store} is worth its time. */
+  get worthStoring(): boolean {
+    const fresh = this.translated - this.#restored;
+    return fresh > this.translated / 8 && !this.#full;
+  }
+
+  /**
+   * Blocks that {@linkcode get} finds, as bytes for {@linkcode restore}.
+   *
+   * @param keep Says which.
+   */
+  store(keep: (block: IrBlock) => boolean): Uint8Array<ArrayBuffer> {
+    this.#seeAll();
+    return storeCode([...this.#byPc.values()].filter(keep), FIRST);
+  }
+
+  /**
+   * Takes the blocks of an earlier run: of the guest code that is in memory now, as the translator makes them now.
+   *
+   * @param bytes What {@linkcode store} returned.
+   * @returns The guest pages that they come from.
+   * @throws {RangeError} If the bytes have another format, or the cache is not empty.
+   */
+  restore(bytes: Uint8Array<ArrayBuffer>): ReadonlySet<number> {
+    if (this.#used !== FIRST) throw new RangeError("Cannot restore code: there is some already");
+    const stored = new StoredCode(bytes, FIRST), pages = this.#unlinkedPages;
+    if (stored.end > this.#limit) throw new RangeError("Cannot restore code: it is too long");
+    this.code.set(stored.code, FIRST);
+    this.#used = stored.end;
+    this.#stored = stored;
+    this.#restored = stored.count;
+    this.#full = bytes.length > MAX_STORED_BYTES / 2;
+    this.translated += stored.count;
+    for (let i = 0; i < stored.count; i++) {
+      const pc = stored.pc(i);
+      this.#unseen.set(pc, i);
+      pages.add(Math.floor(pc / (1 << PAGE_SHIFT)));
+      pages.add(Math.floor((pc + stored.bytes(i) - 1) / (1 << PAGE_SHIFT)));
+    }
+    return pages;
+  }
+
+  /** A stored block that nobody has asked for yet. */
+  #see(pc: number): CachedBlock | undefined {
+    const index = this.#unseen.get(pc);
+    if (index === undefined) return undefined;
+    this.#unseen.delete(pc);
+    const ir = this.#stored!.block(index), start = this.#stored!.start(index);
+    const block: CachedBlock = { ...ir, start, end: start + ir.code.length, incoming: [] };
+    this.#seen[index] = block;
+    this.#byPc.set(pc, block);
+    this.#addToPages(block);
+    return block;
+  }
+
+  /** Makes blocks of all stored ones, and finds out which of their links lead where. */
+  #seeAll(): void {
+    const stored = this.#stored;
+    if (stored === undefined || this.#unlinkedPages.size === 0) return;
+    this.#unlinkedPages.clear();
+    for (const pc of [...this.#unseen.keys()]) this.#see(pc);
+    const links = this.#unlisted;
+    this.#unlisted = [];
+    for (let at = FIRST; at < stored.end; at += WORDS) {
+      if (this.code[at] === Op.goto) links.push(at);
+    }
+    for (const link of links) {
+      const { incoming } = this.#byPc.get(this.linkTarget(link))!;
+      if (!incoming.includes(link)) incoming.push(link);
+    }
+  }
+
+  #addToPages(block: CachedBlock): void {
+    const last = Math.floor((block.pc + Math.max(block.bytes, 1) - 1) / (1 << PAGE_SHIFT));
+    for (let page = Math.floor(block.pc / (1 << PAGE_SHIFT)); page <= last; page++) {
+      let set = this.#byPage.get(page);
+      if (!set) this.#byPage.set(page, set = new Set());
+      set.add(block);
+    }
   }
 
   /** Places a block; `find` says whether {@linkcode get} shall find it by its address. */
@@ -68,23 +173,13 @@ export class CodeCache {
     if (this.#used + length > this.#limit) this.flush();
     const start = this.#used, code = this.code;
     code.set(ir.code, start);
-    // Only the records at the end name code indices: links, and the terminator before them.
-    let at = start + length - WORDS;
-    for (; code[at] === Op.link; at -= WORDS) if (code[at + 2] >= 0) code[at + 2] += start;
-    const op = code[at];
-    if (op === Op.jump || (op >= Op.brEq && op <= Op.brGeu)) code[at + 4] += start;
-    if (op >= Op.brEq && op <= Op.brGeu) code[at + 5] += start;
+    relocate(code, start + length, start);
     this.#used = start + length;
     const block: CachedBlock = { ...ir, start, end: start + length, incoming: [] };
     this.#order.push(block);
     this.translated++;
     if (find) this.#byPc.set(block.pc, block);
-    const last = Math.floor((block.pc + Math.max(block.bytes, 1) - 1) / (1 << PAGE_SHIFT));
-    for (let page = Math.floor(block.pc / (1 << PAGE_SHIFT)); page <= last; page++) {
-      let set = this.#byPage.get(page);
-      if (!set) this.#byPage.set(page, set = new Set());
-      set.add(block);
-    }
+    this.#addToPages(block);
     return block;
   }
 
@@ -93,17 +188,24 @@ export class CodeCache {
     return this.code[link + 5] * TWO32 + (this.code[link + 4] >>> 0);
   }
 
-  /** Resolves a link record: its branch goes to `block` directly from now on. */
-  resolve(link: number, block: CachedBlock): void {
+  /** Resolves a link record: its branch goes to the block that {@linkcode find} found directly from now on. */
+  resolve(link: number, start: number): void {
     const code = this.code;
     code[link] = Op.goto;
-    code[link + 3] = block.start;
-    if (code[link + 2] >= 0) code[code[link + 2]] = block.start;
-    block.incoming.push(link);
+    code[link + 3] = start;
+    if (code[link + 2] >= 0) code[code[link + 2]] = start;
+    const block = this.#byPc.get(this.linkTarget(link));
+    if (block === undefined) this.#unlisted.push(link);
+    else block.incoming.push(link);
   }
 
   /** The block whose records include code index `ip`. */
   blockAt(ip: number): CachedBlock {
+    const stored = this.#stored;
+    if (stored !== undefined && ip < stored.end) {
+      const index = stored.indexAt(ip);
+      return this.#seen[index] ?? this.#see(stored.pc(index))!;
+    }
     const order = this.#order;
     let low = 0, high = order.length - 1;
     while (low < high) {
@@ -123,6 +225,12 @@ export class CodeCache {
   invalidate(firstPage: number, lastPage: number): void {
     const code = this.code;
     let dropped = false;
+    for (const page of this.#unlinkedPages) {
+      if (page >= firstPage && page <= lastPage) {
+        this.#seeAll();
+        break;
+      }
+    }
     for (let page = firstPage; page <= lastPage; page++) {
       const set = this.#byPage.get(page);
       if (!set) continue;
@@ -142,10 +250,15 @@ export class CodeCache {
 
   /** Starts anew: every code index becomes invalid. */
   flush(): void {
-    this.#used = CODE_OFFSET / 4;
+    this.#used = FIRST;
     this.#byPc.clear();
     this.#byPage.clear();
     this.#order.length = 0;
+    this.#stored = undefined;
+    this.#unseen.clear();
+    this.#seen = [];
+    this.#unlinkedPages.clear();
+    this.#unlisted = [];
     this.generation++;
     this.flushes++;
     this.onDrop();

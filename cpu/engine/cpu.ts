@@ -300,6 +300,25 @@ export class Cpu {
     return block;
   }
 
+  /**
+   * The translated blocks as bytes, for {@linkcode Cpu.restoreCode} in another run of the same program.
+   *
+   * @param keep Says whether a block's guest code is as the program has it, at the start of every run.
+   */
+  storeCode(keep: (block: IrBlock) => boolean): Uint8Array<ArrayBuffer> {
+    return this.cache.store(keep);
+  }
+
+  /**
+   * Takes the blocks of an earlier run instead of translating them, before the first instruction.
+   *
+   * @param bytes What {@linkcode Cpu.storeCode} returned, for the same program, translator and passes.
+   * @throws {RangeError} If the bytes have another format.
+   */
+  restoreCode(bytes: Uint8Array<ArrayBuffer>): void {
+    for (const page of this.cache.restore(bytes)) this.space.watch(page);
+  }
+
   #install(ir: IrBlock, find: boolean): CachedBlock {
     const block = this.cache.install(ir, find);
     const first = Math.floor(ir.pc / PAGE_SIZE);
@@ -394,9 +413,11 @@ export class Cpu {
     if (entry) this.cache.code[entry.start] = entry.code[0];
   }
 
-  #block(pc: number): CachedBlock | undefined {
+  /** Code index of the block at `pc`, which is translated if need be; -1 if it can't be fetched. */
+  #find(pc: number): number {
     if (this.#tier && this.#heatLimit === 0) this.#compile(pc);
-    return this.cache.get(pc) ?? this.translate(pc);
+    const start = this.cache.find(pc);
+    return start >= 0 ? start : this.translate(pc)?.start ?? -1;
   }
 
   #instructionsAt(ip: number): number {
@@ -430,9 +451,8 @@ export class Cpu {
         if (
           ip < 0 || this.#resumePc !== this.#pc || this.#resumeGeneration !== this.cache.generation
         ) {
-          const block = this.#block(this.#pc);
-          if (!block) return this.#fetchFault(this.#pc);
-          ip = block.start;
+          ip = this.#find(this.#pc);
+          if (ip < 0) return this.#fetchFault(this.#pc);
         }
         reason = this.#execute(ip, Math.min(left - blockReserve, MAX_FUEL));
       }
@@ -546,10 +566,10 @@ export class Cpu {
             return Stop.LIMIT;
           }
           const generation = cache.generation;
-          const block = this.#block(target);
-          if (!block) return this.#fetchFault(target);
-          if (generation === cache.generation) cache.resolve(ip, block);
-          ip = block.start;
+          const start = this.#find(target);
+          if (start < 0) return this.#fetchFault(target);
+          if (generation === cache.generation) cache.resolve(ip, start);
+          ip = start;
           break;
         }
         case Exit.INDIRECT: {
@@ -563,13 +583,13 @@ export class Cpu {
             this.#pc = target;
             return Stop.LIMIT;
           }
-          const block = this.#block(target);
-          if (!block) return this.#fetchFault(target);
+          const start = this.#find(target);
+          if (start < 0) return this.#fetchFault(target);
           const entry = ((interp.targetLo >>> 1) & (interp.jumpCache.length / 4 - 1)) * 4;
           interp.jumpCache[entry] = interp.targetLo;
           interp.jumpCache[entry + 1] = interp.targetHi;
-          interp.jumpCache[entry + 2] = block.start;
-          ip = block.start;
+          interp.jumpCache[entry + 2] = start;
+          ip = start;
           break;
         }
         case Exit.FUEL: {
