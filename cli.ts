@@ -10,6 +10,7 @@ import {
   type RunResult,
   type UserMachineOptions,
 } from "./machine/machine.ts";
+import { cacheDirectory } from "./machine/translations.ts";
 import { MAX_GUEST_BYTES } from "./mmu/arena.ts";
 import { checkDenoVersion, VERSION } from "./version.ts";
 
@@ -401,6 +402,8 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
   if (cwd !== undefined) options.cwd = cwd;
   if (memory !== undefined) options.memory = parseSize(memory);
   options.tier = oneOf("tier", one("tier") ?? "auto", ["auto", "interp", "wasm"]);
+  const cache = cacheDirectory();
+  if (cache !== undefined) options.cache = cache;
   const limit = one("max-instructions");
   const maxInstructions = limit === undefined ? Infinity : parseCount("max-instructions", limit);
   const stats = one("stats");

@@ -15,11 +15,12 @@ import { Arena } from "../mmu/arena.ts";
 import { MachineError, readProgram } from "./program.ts";
 import { type InputSource, type OutputSink, streamsOf } from "./streams.ts";
 import { TARGETS } from "./targets.ts";
+import { Translations } from "./translations.ts";
 import { HostError } from "./user/errno.ts";
 import { ElfError, parseElf } from "./user/elf.ts";
 import type { Host } from "./user/host.ts";
 import { denoHost } from "./user/host_deno.ts";
-import { loadProgram } from "./user/loader.ts";
+import { isCodeAsLoaded, loadProgram } from "./user/loader.ts";
 import { type Grant, parseDirOption } from "./user/paths.ts";
 import { type ProcessEnd, UserProcess } from "./user/process.ts";
 
@@ -73,6 +74,11 @@ export interface UserMachineOptions {
    * and reads standard input without blocking the event loop; false if absent.
    */
   signalled?: boolean;
+  /**
+   * Directory for translated code, from which the next run of the same program takes it instead of translating it
+   * anew; nothing is kept if absent or if permissions are missing.
+   */
+  cache?: string;
   /** Parts of the host to replace: clock, random numbers, files. */
   host?: Partial<Host>;
 }
@@ -144,7 +150,7 @@ export interface MachineStats {
   mips: number;
   /** Share of instructions executed by each tier, 0 to 1. */
   tiers: Record<string, number>;
-  /** Blocks translated. */
+  /** Blocks of translated code, those of an earlier run included (see {@linkcode UserMachineOptions.cache}). */
   blocks: number;
   /** What each compiling tier made, by its name. */
   compiled: Record<string, CompiledStats>;
@@ -282,6 +288,12 @@ export class Machine extends EventTarget {
         ...(host.uid === undefined ? {} : { uid: host.uid }),
         ...(host.gid === undefined ? {} : { gid: host.gid }),
       });
+      // What is executed once, or compiled before, has no use for earlier translations.
+      const keeps = options.cache !== undefined && !options.trace && options.tier !== "wasm";
+      const variant = `${target.name} ${JSON.stringify(options.passes ?? "")}`;
+      const finding = keeps
+        ? Translations.of(options.cache!, bytes, target.translator, variant, options.note)
+        : undefined;
       const trace = options.trace;
       const cpu: Cpu = new Cpu(target.isa(), memory, {
         seconds: () => host.clock.monotonic() / 1000,
@@ -294,6 +306,19 @@ export class Machine extends EventTarget {
           trace(`${address}: ${word.padEnd(8)}  ${text}`);
         }),
       });
+      const translations = await finding;
+      if (translations) {
+        const stored = await translations.read();
+        if (stored) cpu.restoreCode(stored);
+        closers.push(async () => {
+          if (!cpu.cache.worthStoring) return;
+          await translations.write(
+            cpu.storeCode((block) =>
+              isCodeAsLoaded(memory, elf, program.bias, block.pc, block.bytes)
+            ),
+          );
+        });
+      }
       let machine: Machine | undefined = undefined;
       const report = (message: string) => {
         (options.report ?? console.error)(message);

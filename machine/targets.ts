@@ -15,12 +15,19 @@ export interface Target extends ElfTarget {
   isa(): Isa;
   /** Its Linux ABI. */
   abi: Abi;
+  /** Rooms with what translates its code. */
+  translator: readonly string[];
 }
 
 const EM_RISCV = 243;
 
+const RISCV = {
+  machine: EM_RISCV,
+  translator: ["cpu/ir", "cpu/isa", "cpu/riscv"],
+};
+
 /** All of them. */
 export const TARGETS: readonly Target[] = [
-  { name: "riscv64", machine: EM_RISCV, class: 64, isa: () => new Riscv(64), abi: RISCV64_ABI },
-  { name: "riscv32", machine: EM_RISCV, class: 32, isa: () => new Riscv(32), abi: RISCV32_ABI },
+  { ...RISCV, name: "riscv64", class: 64, isa: () => new Riscv(64), abi: RISCV64_ABI },
+  { ...RISCV, name: "riscv32", class: 32, isa: () => new Riscv(32), abi: RISCV32_ABI },
 ];

@@ -87,7 +87,13 @@ export function trapdoor(args: readonly string[], options: TrapdoorOptions = {})
   // Deno needs its cache, whatever else the environment is.
   const { HOME, DENO_DIR, PATH } = Deno.env.toObject();
   const own = Object.entries({ HOME, DENO_DIR, PATH }).filter(([, value]) => value !== undefined);
-  const env = { ...Object.fromEntries(own), NO_COLOR: "1", ...options.env };
+  // Nothing is to depend on earlier runs.
+  const env = {
+    ...Object.fromEntries(own),
+    NO_COLOR: "1",
+    TRAPDOOR_CACHE: "off",
+    ...options.env,
+  };
   return run([...command, file("mod.ts"), ...args], { ...options, env });
 }
 

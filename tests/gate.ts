@@ -48,7 +48,8 @@ async function deno(args: string[]): Promise<{ success: boolean; text: string }>
   const child = new Deno.Command(Deno.execPath(), {
     args,
     cwd: ROOT,
-    env: { NO_COLOR: "1" },
+    // Nothing is to depend on earlier runs, nor leave traces of its own.
+    env: { NO_COLOR: "1", TRAPDOOR_CACHE: "off" },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

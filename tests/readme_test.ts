@@ -63,7 +63,7 @@ async function shell(script: string, cwd: string, path: string): Promise<[number
   const { code, stdout, stderr } = await new Deno.Command("sh", {
     args: ["-euc", script],
     cwd,
-    env: { NO_COLOR: "1", PATH: `${path}:${Deno.env.get("PATH")}` },
+    env: { NO_COLOR: "1", TRAPDOOR_CACHE: "off", PATH: `${path}:${Deno.env.get("PATH")}` },
     stdin: "null",
   }).output();
   return [code, new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr)];

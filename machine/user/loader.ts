@@ -253,3 +253,27 @@ export function loadProgram(memory: AddressSpace, elf: Elf, options: LoadOptions
     imageStart: low,
   };
 }
+
+/**
+ * Whether guest memory holds what {@linkcode loadProgram} put there, in an executable segment.
+ *
+ * @param bias That of the loaded program.
+ * @param address Guest address of the first byte.
+ * @param length Bytes.
+ */
+export function isCodeAsLoaded(
+  memory: AddressSpace,
+  elf: Elf,
+  bias: number,
+  address: number,
+  length: number,
+): boolean {
+  for (const segment of elf.segments) {
+    const from = address - bias - segment.address;
+    if (from < 0 || from + length > segment.fileSize) continue;
+    if ((segment.flags & SegmentFlag.EXEC) === 0) return false;
+    const at = segment.offset + from, code = elf.bytes.subarray(at, at + length);
+    return memory.arena.m8.subarray(address, address + length).every((byte, i) => byte === code[i]);
+  }
+  return false;
+}

@@ -1,0 +1,186 @@
+/**
+ * Translated code kept on disk from one run of a program to the next: most of the start-up of a small program would go
+ * into translating it.
+ *
+ * An entry is named by the SHA-256 of what its content depends on, and starts with the SHA-256 of its content. It is
+ * written to a name of its own and renamed, so that concurrent processes see whole entries only.
+ *
+ * @module
+ */
+
+/** Bytes of a SHA-256. */
+const DIGEST = 32;
+/** Most entries in a directory; the oldest go first. */
+const MAX_ENTRIES = 64;
+const SUFFIX = ".code";
+
+const granted = (descriptor: Deno.PermissionDescriptor) =>
+  Deno.permissions.querySync(descriptor).state === "granted";
+
+/** An environment variable, if there is one that may be read. */
+function variable(name: string): string | undefined {
+  return granted({ name: "env", variable: name }) ? Deno.env.get(name) || undefined : undefined;
+}
+
+/**
+ * The directory for what may be kept between runs: TRAPDOOR_CACHE, else "trapdoor" in the platform's cache directory.
+ *
+ * @returns undefined if it can't be found out without asking for a permission, or TRAPDOOR_CACHE is "off".
+ */
+export function cacheDirectory(): string | undefined {
+  const own = variable("TRAPDOOR_CACHE");
+  if (own !== undefined) return own === "off" ? undefined : own;
+  const under = (name: string, rest: string) => {
+    const base = variable(name);
+    return base && `${base}/${rest}trapdoor`;
+  };
+  switch (Deno.build.os) {
+    case "windows":
+      return under("LOCALAPPDATA", "");
+    case "darwin":
+      return under("HOME", "Library/Caches/");
+    default:
+      return under("XDG_CACHE_HOME", "") ?? under("HOME", ".cache/");
+  }
+}
+
+/**
+ * What the translator is: size and time of its files, as a checkout may be edited.
+ *
+ * @param rooms Its directories.
+ * @returns undefined if it was not loaded from files, or they can't be looked at.
+ */
+function translatorStamp(rooms: readonly string[]): string | undefined {
+  const here = import.meta.dirname;
+  if (here === undefined) return undefined;
+  let stamp = "";
+  for (const room of rooms) {
+    const directory = `${here}/../${room}`;
+    if (!granted({ name: "read", path: directory })) return undefined;
+    for (const { name } of Deno.readDirSync(directory)) {
+      const { mtime, size } = Deno.statSync(`${directory}/${name}`);
+      stamp += ` ${name} ${size} ${mtime?.getTime()}`;
+    }
+  }
+  return stamp;
+}
+
+const sha256 = async (bytes: Uint8Array) => {
+  const own = bytes.buffer instanceof ArrayBuffer
+    ? bytes as Uint8Array<ArrayBuffer>
+    : bytes.slice();
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", own));
+};
+
+/** Translated code of one program. */
+export class Translations {
+  readonly #path: string;
+  readonly #directory: string;
+  readonly #note: (message: string) => void;
+
+  private constructor(directory: string, name: string, note: (message: string) => void) {
+    this.#directory = directory;
+    this.#path = `${directory}/${name}${SUFFIX}`;
+    this.#note = note;
+  }
+
+  /**
+   * Finds the entry of a program.
+   *
+   * @param directory Directory of all entries; it need not exist.
+   * @param program The program's bytes.
+   * @param translator Rooms with the modules that translate, such as "cpu/ir".
+   * @param variant What else translations depend on.
+   * @param note Gets why an entry could not be read or written.
+   * @returns undefined if nothing can be kept, for want of a permission for instance.
+   */
+  static async of(
+    directory: string,
+    program: Uint8Array,
+    translator: readonly string[],
+    variant: string,
+    note: (message: string) => void = () => {},
+  ): Promise<Translations | undefined> {
+    if (!granted({ name: "read", path: directory })) return undefined;
+    const digest = sha256(program);
+    const stamp = translatorStamp(translator);
+    if (stamp === undefined) return undefined;
+    const text = new TextEncoder().encode(`${variant} ${stamp}`);
+    const key = new Uint8Array(DIGEST + text.length);
+    key.set(text, DIGEST);
+    key.set(await digest);
+    return new Translations(directory, (await sha256(key)).toHex(), note);
+  }
+
+  /** The entry's content; undefined if there is none, or it is damaged. */
+  async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    let bytes: Uint8Array<ArrayBuffer>;
+    try {
+      bytes = Deno.readFileSync(this.#path);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) {
+        this.#note(`Cannot read translated code from ${this.#path}: ${error}`);
+      }
+      return undefined;
+    }
+    const content = bytes.subarray(DIGEST), digest = await sha256(content);
+    if (bytes.length > DIGEST && digest.every((byte, i) => byte === bytes[i])) return content;
+    this.#note(`Cannot use the translated code in ${this.#path}: it is damaged`);
+    return undefined;
+  }
+
+  /** Replaces the entry's content, if that is allowed. */
+  async write(content: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (!granted({ name: "write", path: this.#directory })) return;
+    const temporary = `${this.#path}.${crypto.randomUUID()}`;
+    const digest = await sha256(content);
+    try {
+      Deno.mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      try {
+        using file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
+        for (const part of [digest, content]) {
+          for (let at = 0; at < part.length;) at += file.writeSync(part.subarray(at));
+        }
+        Deno.renameSync(temporary, this.#path);
+      } catch (error) {
+        remove(temporary);
+        throw error;
+      }
+      this.#makeRoom();
+    } catch (error) {
+      this.#note(`Cannot keep translated code in ${this.#path}: ${error}`);
+    }
+  }
+
+  /** Removes the oldest entries, and what interrupted writers left behind. */
+  #makeRoom(): void {
+    const entries: { path: string; time: number }[] = [];
+    for (const { name, isFile } of Deno.readDirSync(this.#directory)) {
+      if (!isFile || !name.includes(SUFFIX)) continue;
+      const path = `${this.#directory}/${name}`;
+      const time = modified(path);
+      if (time !== undefined) entries.push({ path, time });
+    }
+    entries.sort((a, b) => b.time - a.time);
+    for (const { path } of entries.slice(MAX_ENTRIES)) remove(path);
+  }
+}
+
+/** When a file was written; undefined if another process has removed it. */
+function modified(path: string): number | undefined {
+  try {
+    return Deno.statSync(path).mtime?.getTime() ?? 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Removes a file that another process may have removed. */
+function remove(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
