@@ -11,6 +11,7 @@ import {
   type UserMachineOptions,
 } from "./machine/machine.ts";
 import { cacheDirectory } from "./machine/translations.ts";
+import { ALL_PASSES, type PassOptions } from "./cpu/ir/builder.ts";
 import { MAX_GUEST_BYTES } from "./mmu/arena.ts";
 import { checkDenoVersion, VERSION } from "./version.ts";
 
@@ -28,6 +29,9 @@ Usage: deno run -A mod.ts [options] [program [args...]]
   --cwd PATH              guest working directory (default /)
   --memory SIZE           guest memory, such as 256M or 1G (default 1G, less than 2G)
   --tier NAME             auto, interp or wasm (compile everything at once)
+  --without-passes LIST   translate without these passes, to debug the translator: ${
+  Object.keys(ALL_PASSES).join(",")
+}
   --max-instructions N    stop after N guest instructions
   --trace[=FILE]          write each instruction to standard error or a file
   --strace                write each system call to standard error
@@ -66,6 +70,7 @@ const STRINGS = [
     "cwd",
     "memory",
     "tier",
+    "without-passes",
   ],
   ...["max-instructions", "trace", "stats"],
 ];
@@ -147,6 +152,13 @@ function oneOf<T extends string>(name: string, text: string, choices: readonly T
   const found = choices.find((choice) => choice === text);
   if (found === undefined) throw new UsageError(`--${name} ${text}: one of ${choices.join(", ")}`);
   return found;
+}
+
+/** Passes to switch off, from a list such as "fold,dead". */
+function parsePasses(text: string): Partial<PassOptions> {
+  const names = Object.keys(ALL_PASSES) as (keyof PassOptions)[];
+  const off = text.split(",").map((name) => oneOf("without-passes", name, names));
+  return Object.fromEntries(off.map((name) => [name, false]));
 }
 
 function environment(list: string[]): Record<string, string> {
@@ -404,6 +416,8 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
   options.tier = oneOf("tier", one("tier") ?? "auto", ["auto", "interp", "wasm"]);
   const cache = cacheDirectory();
   if (cache !== undefined) options.cache = cache;
+  const without = one("without-passes");
+  if (without !== undefined) options.passes = parsePasses(without);
   const limit = one("max-instructions");
   const maxInstructions = limit === undefined ? Infinity : parseCount("max-instructions", limit);
   const stats = one("stats");

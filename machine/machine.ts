@@ -8,7 +8,7 @@ import type { ErrorPolicy } from "../backdoor/channel.ts";
 import { type ChannelGeometry, DEFAULT_BASE_PATH } from "../backdoor/protocol.ts";
 import type { CallbackModule } from "../backdoor/types.ts";
 import { Cpu } from "../cpu/engine/cpu.ts";
-import type { PassOptions } from "../cpu/ir/builder.ts";
+import { ALL_PASSES, type PassOptions } from "../cpu/ir/builder.ts";
 import type { RegisterInfo } from "../cpu/isa/isa.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
@@ -59,8 +59,8 @@ export interface UserMachineOptions {
   memory?: number;
   /** Executor; "auto" if absent. */
   tier?: "auto" | "interp" | "wasm";
-  /** Optimisation passes, for debugging the translator. */
-  passes?: PassOptions;
+  /** Optimisation passes to switch off, for debugging the translator; all are on if absent. */
+  passes?: Partial<PassOptions>;
   /** Gets each instruction as text before it is executed (slow). */
   trace?: (line: string) => void;
   /** Gets each system call as text. */
@@ -297,7 +297,7 @@ export class Machine extends EventTarget {
       const trace = options.trace;
       const cpu: Cpu = new Cpu(target.isa(), memory, {
         seconds: () => host.clock.monotonic() / 1000,
-        ...(options.passes ? { passes: options.passes } : {}),
+        passes: { ...ALL_PASSES, ...options.passes },
         ...(options.tier === "wasm" ? { heat: 0 } : {}),
         trace: trace && ((pc) => {
           const { bits, length, text } = cpu.disassemble(pc);

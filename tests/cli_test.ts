@@ -125,6 +125,8 @@ const WRONG: [string[], string][] = [
   [["--memory", "99999999999999999999G", HELLO], "are possible"],
   [["--tier", "fast", HELLO], "--tier fast: one of auto, interp, wasm"],
   [["--tier", "interp", "--tier", "auto", HELLO], "--tier is given 2 times"],
+  [["--without-passes", "fold,gold", HELLO], "--without-passes gold: one of fold, retarget, dead"],
+  [["--without-passes=", HELLO], "--without-passes needs a value"],
   [["--max-instructions", "many", HELLO], "--max-instructions many: not a whole number"],
   [["--max-instructions", "1.5", HELLO], "not a whole number"],
   [["--max-instructions=1e99", HELLO], "not a whole number"],

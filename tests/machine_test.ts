@@ -9,6 +9,8 @@ import {
   assertThrows,
 } from "@std/assert";
 import { Program } from "../bench/lib/guest.ts";
+import type { Cpu } from "../cpu/engine/cpu.ts";
+import type { PassOptions } from "../cpu/ir/builder.ts";
 import { GuestMemoryError, Machine, MachineError, type UserMachineOptions } from "../mod.ts";
 import { buildC, buildGuest, file, withFolder } from "./emulator.ts";
 import { makeElf } from "./elf_maker.ts";
@@ -672,6 +674,22 @@ Deno.test("methods of a backdoor object keep their this when it is an instance",
   const backdoor = new Callbacks();
   assertStringIncludes(await output({ ...quiet(HELLO), backdoor }), "guest: 42\n");
   assertEquals(backdoor.ended, true);
+});
+
+Deno.test("Machine.user translates without a pass when it is off, and the guest does the same", async () => {
+  const p = new Program().li("s0", 70).i("addi", "s0", "s0", -28).r("add", "s1", "s1", "s0");
+  const program = exit(p, 42).elf();
+  const off: Partial<PassOptions>[] = [{}, { fold: false }, { retarget: false }, { dead: false }];
+  const seen: number[] = [];
+  for (const passes of off) {
+    await using machine = await Machine.user({ ...quiet(program), tier: "interp", passes });
+    const result = await machine.run();
+    assertEquals(result, { reason: "exit", status: 42, instructions: 6 });
+    assertEquals(machine.cpu.getRegister("s1"), 42n);
+    seen.push((machine.cpu as Cpu).cache.blockAt(0).code.length);
+  }
+  const [all, ...others] = seen;
+  assert(others.length === 3 && others.every((length) => length > all), `${seen}`);
 });
 
 Deno.test("stats has every figure when a guest has run", async () => {
