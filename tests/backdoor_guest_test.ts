@@ -15,7 +15,8 @@ import {
   type RunResult,
   type UserMachineOptions,
 } from "../machine/machine.ts";
-import { buildC, buildGuest, file, run, TIER, trapdoor } from "./emulator.ts";
+import { CONFIGURED } from "./configuration.ts";
+import { buildC, buildGuest, file, run, trapdoor } from "./emulator.ts";
 import { serveLoopback } from "./registry.ts";
 import { testWith } from "./tools.ts";
 
@@ -46,7 +47,7 @@ async function ended(
   const machine = await Machine.user({
     program,
     memory: 64 << 20,
-    tier: TIER,
+    ...CONFIGURED,
     stdout: (bytes) => {
       stdout += decoder.decode(bytes, { stream: true });
     },
@@ -443,7 +444,7 @@ Deno.test("fini is called exactly once whatever ends the guest", async () => {
     return result;
   }, "limit");
   await check("close without a run", counted(() => 1), async (options) => {
-    const machine = await Machine.user({ program: bin("hello"), ...options });
+    const machine = await Machine.user({ program: bin("hello"), ...CONFIGURED, ...options });
     await machine.close();
     return await machine.run();
   }, "aborted");
@@ -476,7 +477,7 @@ Deno.test("fini is not called when init fails", async () => {
   });
   for (const init of [() => raise(new Error("no")), () => Promise.reject(new Error("no"))]) {
     const error = await assertRejects(
-      () => Machine.user({ program: bin("hello"), backdoor: make(init) }),
+      () => Machine.user({ program: bin("hello"), ...CONFIGURED, backdoor: make(init) }),
       MachineError,
       "init of the backdoor object threw: no",
     );
@@ -519,7 +520,7 @@ Deno.test("machine.raise kills a guest that sleeps in a callback at once, or the
     assertEquals([run.result.status, run.result.name], [130, "SIGINT"]);
   }
   await assertRejects(
-    async () => (await Machine.user({ program: bin("hello") })).raise(65),
+    async () => (await Machine.user({ program: bin("hello"), ...CONFIGURED })).raise(65),
     RangeError,
     "Cannot raise signal 65",
   );
@@ -627,7 +628,7 @@ Deno.test("two machines don't disturb each other when they run side by side", as
 Deno.test("two machines share the time of the process when both compute", async () => {
   const endless = new Program().label("loop").i("addi", "t0", "t0", 1).j("loop").elf();
   const machines = await Promise.all(
-    [1, 2].map(() => Machine.user({ program: endless, memory: 16 << 20, tier: TIER })),
+    [1, 2].map(() => Machine.user({ program: endless, memory: 16 << 20, ...CONFIGURED })),
   );
   const runs = machines.map((machine) => machine.run());
   const start = performance.now();

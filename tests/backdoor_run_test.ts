@@ -5,6 +5,7 @@ import type { CallbackModule } from "../backdoor/types.ts";
 import { Program, type Register } from "../bench/lib/guest.ts";
 import { Machine, type RunResult } from "../machine/machine.ts";
 import { FakeGuest } from "./backdoor_fake.ts";
+import { CONFIGURED } from "./configuration.ts";
 
 const EXIT = 93;
 const TRANSPORTS = ["instruction", "doorbell"] as const;
@@ -31,7 +32,7 @@ function make(program: Program, backdoor: CallbackModule, report?: (text: string
   return Machine.user({
     program: program.elf(),
     memory: 1 << 24,
-    tier: "interp",
+    ...CONFIGURED,
     backdoor,
     ...(report ? { report } : {}),
   });

@@ -4,8 +4,8 @@
  * For longer runs: `deno run -A tests/fuzz/main.ts --help`.
  */
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import { ALL_PASSES } from "../cpu/ir/builder.ts";
 import { Trap } from "../cpu/ir/ops.ts";
+import { PASSES, scaled, seeded } from "./configuration.ts";
 import { campaign } from "./fuzz/campaign.ts";
 import { caseImage, formatCase, parseCase, parseCases } from "./fuzz/cases.ts";
 import { encode, tablesOf } from "./fuzz/encode.ts";
@@ -27,8 +27,8 @@ const CASES = parseCases(Deno.readTextFileSync(new URL("fuzz/cases.txt", import.
 async function fuzz(count: number, seed: number, kinds: readonly Kind[]): Promise<void> {
   const reports: string[] = [];
   const result = await campaign({
-    count,
-    seed,
+    count: scaled(count),
+    seed: seeded(seed),
     xlens: XLENS,
     kinds,
     size: 400,
@@ -37,7 +37,7 @@ async function fuzz(count: number, seed: number, kinds: readonly Kind[]): Promis
     onFailure: (text) => reports.push(text),
   });
   assertEquals(reports.join("\n"), "");
-  assert(result.instructions >= count);
+  assert(result.instructions >= scaled(count));
 }
 
 testWith(QEMU, "Cpu executes 100,000 random instructions as QEMU does", async () => {
@@ -80,14 +80,14 @@ const RUNS = (seed: number): RunOptions[] => [
   { slices: new Random(seed) },
   { trace: true },
   { passes: { fold: false, retarget: false, dead: false } },
-  { passes: { ...ALL_PASSES, retarget: false }, slices: new Random(seed) },
+  { passes: { ...PASSES, retarget: false }, slices: new Random(seed) },
   { compile: true },
 ];
 
 Deno.test("Cpu stops at faults with exact reason, address, pc, state and count", () => {
-  const random = new Random(3), reached = new Map<string, number>();
+  const random = new Random(seeded(3)), reached = new Map<string, number>();
   const trapdoors = { 32: new Trapdoor(32), 64: new Trapdoor(64) };
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < scaled(300); i++) {
     const xlen = random.pick(XLENS), kind = random.pick(KINDS), seed = random.next();
     const result = checkFault(trapdoors[xlen], seed, { xlen, kind, size: 50 }, RUNS(seed));
     if (result === undefined) continue;
@@ -99,7 +99,7 @@ Deno.test("Cpu stops at faults with exact reason, address, pc, state and count",
   }
   assertEquals([trapdoors[32].problems, trapdoors[64].problems], [[], []]);
   assert(
-    [...reached.values()].reduce((a, b) => a + b, 0) > 200,
+    [...reached.values()].reduce((a, b) => a + b, 0) > scaled(200),
     "too few programs reach the fault",
   );
 });
@@ -147,8 +147,8 @@ Deno.test("Cpu names the exact pc when a jump goes beyond 2^53", () => {
 });
 
 Deno.test("Cpu treats random bytes as code in the same way in every variation", () => {
-  const random = new Random(6), ends = new Map<string, number>();
-  for (let i = 0; i < 80; i++) {
+  const random = new Random(seeded(6)), ends = new Map<string, number>();
+  for (let i = 0; i < scaled(80); i++) {
     const xlen = random.pick(XLENS), seed = random.next(), trapdoor = new Trapdoor(xlen);
     const bytes = Uint8Array.from({ length: 0x1000 }, () => random.below(256));
     // Mostly 32-bit encodings, of common opcodes.
@@ -187,13 +187,13 @@ Deno.test("Cpu treats random bytes as code in the same way in every variation", 
     ends.set(String(outcomes[0][0]), (ends.get(String(outcomes[0][0])) ?? 0) + 1);
     assertEquals(trapdoor.problems, []);
   }
-  assert(ends.size >= 4, `only ${[...ends.keys()]}`);
+  assert(ends.size >= Math.min(4, scaled(8)), `only ${[...ends.keys()]}`);
 });
 
 Deno.test("Cpu counts instructions exactly, and the guest reads the same count", () => {
   const random = new Random(4);
   let reads = 0;
-  for (let i = 0; i < 24; i++) {
+  for (let i = 0; i < scaled(24); i++) {
     const xlen = random.pick(XLENS), seed = random.next();
     const program = generate(seed, { xlen, kind: random.pick(KINDS), size: 100 });
     // Reads of instret at random places.
@@ -230,7 +230,7 @@ Deno.test("Cpu counts instructions exactly, and the guest reads the same count",
       assertEquals(difference(wanted, trapdoor.run(image, options(seed))), [], name);
     }
   }
-  assert(reads > 50);
+  assert(reads > scaled(50));
 });
 
 // ---- what QEMU 7.2 does not have ----

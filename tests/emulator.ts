@@ -5,9 +5,7 @@
  */
 import { fail } from "@std/assert";
 import { cacheDirectory } from "../bench/lib/build.ts";
-
-/** The tier that programs run in: that of TRAPDOOR_TIER, for whoever wants to see one alone, or "auto". */
-export const TIER = (Deno.env.get("TRAPDOOR_TIER") ?? "auto") as "auto" | "interp" | "wasm";
+import { commandArguments } from "./configuration.ts";
 
 /** The checkout, ending in a slash. */
 export const ROOT = new URL("../", import.meta.url);
@@ -80,7 +78,7 @@ export interface TrapdoorOptions extends RunOptions {
   permissions?: readonly string[];
 }
 
-/** Runs `deno run mod.ts` with arguments. */
+/** Runs `deno run mod.ts` with arguments, in the configuration of this run of the tests. */
 export function trapdoor(args: readonly string[], options: TrapdoorOptions = {}): Promise<Ran> {
   const permissions = options.permissions ?? ["-A"];
   const command = [Deno.execPath(), "run", "--no-prompt", "--no-check", ...permissions];
@@ -94,7 +92,7 @@ export function trapdoor(args: readonly string[], options: TrapdoorOptions = {})
     TRAPDOOR_CACHE: "off",
     ...options.env,
   };
-  return run([...command, file("mod.ts"), ...args], { ...options, env });
+  return run([...command, file("mod.ts"), ...commandArguments(args), ...args], { ...options, env });
 }
 
 /** The tools that {@linkcode buildGuest} needs for a source, for `testWith`. */

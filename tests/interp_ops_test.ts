@@ -1,11 +1,12 @@
 /** Every pure op as the interpreter executes it, against the definitions in ir_oracle.ts. */
 import { assert, assertEquals } from "@std/assert";
 import { Cpu } from "../cpu/engine/cpu.ts";
-import { ALL_PASSES, type Builder, type Value } from "../cpu/ir/builder.ts";
+import type { Builder, Value } from "../cpu/ir/builder.ts";
 import { Effect, Op, type OpInfo, OPS, Trap } from "../cpu/ir/ops.ts";
 import type { BackdoorRoles, Disassembly, Isa } from "../cpu/isa/isa.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
+import { cpuOptions, PASSES } from "./configuration.ts";
 import { evalPure } from "./ir_oracle.ts";
 import { integer, poolEntry, Random } from "./fuzz/random.ts";
 
@@ -47,9 +48,9 @@ class Bench {
   /** Ops that blocks executed so far contain. */
   readonly covered = new Set<number>();
 
-  constructor(passes = ALL_PASSES) {
+  constructor(passes = PASSES) {
     this.space.map(CODE, MEMORY - CODE, 5);
-    this.cpu = new Cpu(this.isa, this.space, { passes });
+    this.cpu = new Cpu(this.isa, this.space, { ...cpuOptions(this.space), passes });
   }
 
   /** Makes an instruction; returns its address. */
@@ -161,7 +162,7 @@ Deno.test("Interpreter executes every pure op when operands and result share slo
   const random = new Random(2);
   // Without the pass that retargets, results go through a temporary: with it, directly into the operand's slot.
   for (const retarget of [true, false]) {
-    const bench = new Bench({ ...ALL_PASSES, retarget });
+    const bench = new Bench({ ...PASSES, retarget });
     for (const op of REGISTER_OPS) {
       for (
         const [slots, d] of [[[A, B, C], A], [[A, B, C], B], [[A, B, C], C], [[A, A, A], D], [[
@@ -215,7 +216,7 @@ Deno.test("Interpreter sets constants, and does nothing for nop", () => {
   }
   assert(bench.covered.has(Op.const));
   // The pass that drops dead records drops nops, too.
-  const plain = new Bench({ ...ALL_PASSES, dead: false });
+  const plain = new Bench({ ...PASSES, dead: false });
   const pc = plain.add((b) => b.state(Op.nop));
   assertEquals(plain.run(pc, 1n, 2n, 3n, D), 0x5555_5555_5555_5555n);
   assert(plain.covered.has(Op.nop));
@@ -224,7 +225,7 @@ Deno.test("Interpreter sets constants, and does nothing for nop", () => {
 Deno.test("Builder folds constants to what the op would give", () => {
   const random = new Random(4);
   for (const fold of [true, false]) {
-    const bench = new Bench({ ...ALL_PASSES, fold });
+    const bench = new Bench({ ...PASSES, fold });
     for (const [name, make] of Object.entries(IMMEDIATE)) {
       const op = OPS[Op[name]];
       for (let i = 0; i < 400; i++) {

@@ -12,6 +12,7 @@ import { Program } from "../bench/lib/guest.ts";
 import type { Cpu } from "../cpu/engine/cpu.ts";
 import type { PassOptions } from "../cpu/ir/builder.ts";
 import { GuestMemoryError, Machine, MachineError, type UserMachineOptions } from "../mod.ts";
+import { CONFIGURED } from "./configuration.ts";
 import { buildC, buildGuest, file, withFolder } from "./emulator.ts";
 import { makeElf } from "./elf_maker.ts";
 import { serveLoopback } from "./registry.ts";
@@ -74,7 +75,7 @@ function dice(): Uint8Array<ArrayBuffer> {
 
 /** Options of small machines, and a place for their output. */
 function quiet(program: UserMachineOptions["program"]): UserMachineOptions {
-  return { program, memory: 16 << 20, stdout: "null", stderr: "null" };
+  return { program, memory: 16 << 20, stdout: "null", stderr: "null", ...CONFIGURED };
 }
 
 /** Runs to the end and returns what came out. */

@@ -17,10 +17,11 @@ import { type ProcessEnd, UserProcess } from "../machine/user/process.ts";
 import { emptyInput } from "../machine/user/streams.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
+import { COMPILER, CONFIGURED, cpuOptions, scaled, seeded } from "./configuration.ts";
 import { xorshift } from "./linux_guest.ts";
 
-const COUNT = Number(Deno.env.get("TRAPDOOR_MUTATIONS") ?? 10_000);
-const SEED = Number(Deno.env.get("TRAPDOOR_MUTATION_SEED") ?? 20111205);
+const COUNT = Number(Deno.env.get("TRAPDOOR_MUTATIONS") ?? scaled(10_000));
+const SEED = Number(Deno.env.get("TRAPDOOR_MUTATION_SEED") ?? seeded(20111205));
 /** Guest instructions of one try. */
 const INSTRUCTIONS = 20_000;
 /** Milliseconds that one try may take on a slow and busy machine; they take 1 or 2. */
@@ -216,7 +217,7 @@ class Bench {
   readonly target: typeof TARGETS[number];
   constructor(bits: 32 | 64) {
     this.target = TARGETS.find((target) => target.class === bits)!;
-    this.cpu = new Cpu(this.target.isa(), this.memory);
+    this.cpu = new Cpu(this.target.isa(), this.memory, cpuOptions(this.memory));
   }
 
   async run(bytes: Uint8Array): Promise<ProcessEnd> {
@@ -292,7 +293,8 @@ Deno.test("mutated executables are refused with a MachineError or run when Machi
         program: bytes,
         memory: 4 << 20,
         ...{ stdin: "null", stdout: "null", stderr: "null" },
-        tier: i % 3 === 0 ? "wasm" : "auto",
+        ...CONFIGURED,
+        ...(i % 3 === 0 ? { tier: COMPILER } : {}),
         host: { clock: fastClock() },
         ...(i % 2 ? { backdoor: callbacks, report: () => {} } : {}),
       });

@@ -9,6 +9,7 @@ import { Amo, Op, Slot, Trap } from "../cpu/ir/ops.ts";
 import type { Isa } from "../cpu/isa/isa.ts";
 import { AddressSpace, Prot } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
+import { cpuOptions } from "./configuration.ts";
 
 const PC = 0x1_0000, DATA = 0x2_0000;
 /** Registers: slots 1 to 15; the carry is one of them. */
@@ -38,7 +39,7 @@ function execute(lift: (b: Builder) => void, prepare: (cpu: Cpu) => void): [numb
   const space = new AddressSpace(new Arena(1 << 20));
   space.map(PC, 4096, Prot.READ | Prot.EXEC);
   space.map(DATA, 4096, Prot.READ | Prot.WRITE);
-  const cpu = new Cpu(paperIsa(lift), space);
+  const cpu = new Cpu(paperIsa(lift), space, cpuOptions(space));
   cpu.pc = PC;
   prepare(cpu);
   return [cpu.run(1000), cpu];

@@ -1,7 +1,8 @@
 /** Real programs as the Debian cross compiler makes them: what they print and how they end is what QEMU says. */
 import { assert, assertEquals } from "@std/assert";
 import { Machine, type RunResult } from "../machine/machine.ts";
-import { buildC, buildGuest, compilers, file, run, TIER, withFolder } from "./emulator.ts";
+import { CONFIGURED } from "./configuration.ts";
+import { buildC, buildGuest, compilers, file, run, withFolder } from "./emulator.ts";
 import { testWith } from "./tools.ts";
 
 /** One run of a program. */
@@ -92,7 +93,7 @@ async function inTrapdoor(
     args,
     env,
     dirs,
-    tier: TIER,
+    ...CONFIGURED,
     stdin: stdin ?? "null",
     stdout: collect("stdout"),
     stderr: collect("stderr"),

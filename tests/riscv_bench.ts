@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Builder, type IrBlock } from "../cpu/ir/builder.ts";
 import { OPS, Slot } from "../cpu/ir/ops.ts";
 import { printBlock } from "../cpu/ir/printer.ts";
+import { PASSES } from "./configuration.ts";
 import { tablesOf } from "./fuzz/encode.ts";
 import { OracleMemory, type Outcome, type Outside, runBlock } from "./ir_oracle.ts";
 
@@ -48,7 +49,7 @@ export class Bench {
   /** The block of an instruction, and a jump to the next one if it is not the end of the block. */
   block(name: string, fields: Fields): IrBlock {
     const { isa } = tablesOf(this.xlen), bits = tablesOf(this.xlen).assemble(name, fields);
-    const builder = new Builder();
+    const builder = new Builder(PASSES);
     builder.start(PC);
     builder.begin(PC);
     const length = isa.lift(builder, PC, (at) => at === PC ? bits & 0xffff : bits >>> 16);

@@ -6,6 +6,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Config, Control, Doorbell, Kind, Ring, Status } from "../backdoor/protocol.ts";
 import type { CallbackModule } from "../backdoor/types.ts";
 import { Machine, type RunResult } from "../machine/machine.ts";
+import { CONFIGURED } from "./configuration.ts";
 import { makeElf } from "./elf_maker.ts";
 import { xorshift } from "./linux_guest.ts";
 
@@ -74,7 +75,7 @@ class Guest implements AsyncDisposable {
           { address: DATA, flags: 6, memorySize: DATA_SIZE },
         ],
       }),
-      ...{ memory: MEMORY, stdin: "null", stdout: "null", stderr: "null", tier: "interp" },
+      ...{ memory: MEMORY, stdin: "null", stdout: "null", stderr: "null", ...CONFIGURED },
       backdoor,
       backdoorGeometry: GEOMETRY,
       report: (message) => reports.push(message),

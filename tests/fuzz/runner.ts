@@ -4,12 +4,12 @@
  * @module
  */
 import { Cpu } from "../../cpu/engine/cpu.ts";
-import { ALL_PASSES, type PassOptions } from "../../cpu/ir/builder.ts";
+import type { PassOptions } from "../../cpu/ir/builder.ts";
 import { Trap } from "../../cpu/ir/ops.ts";
 import { verify } from "../../cpu/ir/verifier.ts";
-import { WasmTier } from "../../cpu/wasm/tier.ts";
 import { AddressSpace } from "../../mmu/address_space.ts";
 import { Arena } from "../../mmu/arena.ts";
+import { compiling, cpuOptions, PASSES } from "../configuration.ts";
 import { elfFile, type Image } from "./elf.ts";
 import { tablesOf } from "./encode.ts";
 import { DATA, DATA_SIZE, TEXT, TEXT_SIZE } from "./layout.ts";
@@ -92,7 +92,7 @@ export interface RunOptions {
   slices?: Random;
   /** Go on with the last run's CPU and its code cache. */
   reuse?: boolean;
-  /** Compile everything to WebAssembly before it is executed. */
+  /** Compile everything before it is executed; default as the configuration of this run of the tests has it. */
   compile?: boolean;
 }
 
@@ -122,10 +122,9 @@ export class Trapdoor {
 
   #newCpu(options: RunOptions): Cpu {
     const cpu = new Cpu(tablesOf(this.xlen).isa, this.space, {
-      passes: options.passes ?? ALL_PASSES,
+      ...(options.compile ? compiling(this.space) : cpuOptions(this.space)),
+      passes: options.passes ?? PASSES,
       trace: options.trace ? () => {} : undefined,
-      heat: 0,
-      ...(options.compile && { tier: (services) => new WasmTier(this.space.arena, services) }),
     });
     const { cache } = cpu, install = cache.install.bind(cache);
     cache.install = (ir, find) => {

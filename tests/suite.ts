@@ -1,0 +1,149 @@
+/**
+ * What the gate runs: the test files, the configurations in which those with guest code are run again, and what is not,
+ * with the reason. Longest files first, so that a short one is the last to end.
+ *
+ * @module
+ */
+import { ALL_PASSES, type PassOptions } from "../cpu/ir/builder.ts";
+import type { UserMachineOptions } from "../machine/machine.ts";
+
+/** A tier by name. */
+export type Tier = NonNullable<UserMachineOptions["tier"]>;
+
+/** How guest code is executed. */
+export interface Configuration {
+  readonly tier: Tier;
+  /** The passes that are off. */
+  readonly without: readonly (keyof PassOptions)[];
+}
+
+/** Tiers in which the functional tests are run with each pass off, and tiers in which they are run with all. */
+const WITHOUT_EACH_PASS: readonly Tier[] = ["interp", "wasm"];
+const FORCED: readonly Tier[] = ["wasm"];
+
+/** The configurations in which the functional tests are run, besides the plain run of all tests. */
+export const CONFIGURATIONS: readonly Configuration[] = [
+  ...FORCED.map((tier) => ({ tier, without: [] })),
+  ...WITHOUT_EACH_PASS.flatMap((tier) =>
+    (Object.keys(ALL_PASSES) as (keyof PassOptions)[]).map((pass) => ({ tier, without: [pass] }))
+  ),
+];
+
+/** Name of a configuration, as a step of the gate. */
+export function nameOf({ tier, without }: Configuration): string {
+  return [tier, ...without].join("-");
+}
+
+/** The plain run executes this already where wasm is compared with the interpreter. */
+const isPlainWasm = ({ tier, without }: Configuration) => tier === "wasm" && without.length === 0;
+
+/** The environment that makes a run of the tests one for a configuration. */
+export function environmentOf({ tier, without }: Configuration): Record<string, string> {
+  return {
+    TRAPDOOR_TIER: tier,
+    TRAPDOOR_WITHOUT_PASSES: without.join(","),
+    // The plain run does all of the random tests.
+    TRAPDOOR_SHARE: "0.1",
+  };
+}
+
+/** Files whose tests execute guest code, and in which configurations they are run again; in all if it does not say. */
+export const FUNCTIONAL: Readonly<
+  Record<string, { where?: (c: Configuration) => boolean; why?: string }>
+> = {
+  differential_test: {},
+  cli_test: {},
+  programs_test: {},
+  wasm_tier_test: {
+    where: (c) => c.tier !== "interp" && !isPlainWasm(c),
+    why: "compares compiled code with the interpreter, wasm if nothing else is asked for",
+  },
+  mutation_test: {},
+  backdoor_guest_test: {},
+  machine_test: {},
+  wasm_region_test: {
+    where: (c) => c.tier === "wasm" && !isPlainWasm(c),
+    why: "is about wasm",
+  },
+  configuration_test: {},
+  interp_ops_test: {},
+  wild_test: {},
+  backdoor_run_test: {},
+  riscv_lift_test: {
+    where: ({ tier }) => tier === "interp",
+    why: "evaluates an instruction's IR, in no tier",
+  },
+  riscv_lift_float_test: {
+    where: ({ tier }) => tier === "interp",
+    why: "evaluates an instruction's IR, in no tier",
+  },
+  paper_test: {},
+};
+
+/** Files that are run once, and why. */
+export const ONCE: Readonly<Record<string, string>> = {
+  readme_test: "runs the commands that the pages show, as they stand there",
+  guest_build_test: "builds guest programs, and runs none",
+  linux_wild_test: "calls the system-call layer directly",
+  linux_files_test: "calls the system-call layer directly",
+  linux_memory_test: "calls the system-call layer directly",
+  linux_sandbox_test: "calls the system-call layer directly",
+  linux_signals_test: "calls the system-call layer directly",
+  linux_strace_test: "calls the system-call layer directly",
+  linux_tasks_test: "calls the system-call layer directly",
+  bench_run_test: "measures with tiers of its own choice",
+  bench_lib_test: "executes no guest code",
+  softfloat_test: "calls softfloat directly",
+  layers_test: "reads sources",
+  import_url_test: "tests what is loaded from where",
+  ir_builder_test: "evaluates IR with switched passes itself",
+  ir_verifier_test: "verifies IR",
+  backdoor_ring_test: "has a guest of TypeScript",
+  backdoor_channel_test: "has a guest of TypeScript",
+  backdoor_define_test: "has a guest of TypeScript",
+  backdoor_header_test: "generates text",
+  backdoor_loader_test: "loads callback modules",
+  backdoor_text_test: "generates text",
+  elf_test: "reads files",
+  gate_test: "tests the gate",
+  suite_test: "reads sources",
+  op_numbers_test: "reads sources",
+  riscv_decode_test: "decodes and prints",
+  version_test: "prints",
+  wasm_encoder_test: "encodes",
+  wasm_module_test: "encodes",
+  wasm_opcodes_test: "encodes",
+  wasm_text_test: "prints",
+};
+
+/** Tests of functional files that don't hold in some configurations. */
+export const EXCEPT: readonly {
+  readonly file: string;
+  readonly test: string;
+  readonly where: (c: Configuration) => boolean;
+  readonly why: string;
+}[] = [
+  {
+    file: "riscv_lift_test",
+    test: "lift makes one record when an instruction is one op",
+    where: ({ without }) => without.includes("retarget"),
+    why: "counts the records that retargeting saves",
+  },
+];
+
+/** Paths of the files that a configuration runs, longest first; all files for the plain run. */
+export function filesOf(configuration?: Configuration): string[] {
+  const names = Object.entries(FUNCTIONAL).flatMap(([name, { where }]) =>
+    configuration === undefined || where === undefined || where(configuration) ? [name] : []
+  );
+  if (configuration === undefined) names.push(...Object.keys(ONCE));
+  return names.map((name) => `tests/${name}.ts`);
+}
+
+/** How many tests are ignored in a configuration, by {@linkcode EXCEPT}. */
+export function exceptions(configuration: Configuration): number {
+  const files = filesOf(configuration);
+  return EXCEPT.filter(({ file, where }) =>
+    files.includes(`tests/${file}.ts`) && where(configuration)
+  ).length;
+}

@@ -1,0 +1,57 @@
+/** The lists in suite.ts are complete, and name only what is there. */
+import { assert, assertEquals } from "@std/assert";
+import { ALL_PASSES } from "../cpu/ir/builder.ts";
+import { CONFIGURATIONS, EXCEPT, exceptions, filesOf, FUNCTIONAL, nameOf, ONCE } from "./suite.ts";
+
+const TESTS = new URL("./", import.meta.url);
+
+Deno.test("suite.ts lists every test file once when the directory is read", () => {
+  const there = [...Deno.readDirSync(TESTS)].map(({ name }) => name)
+    .filter((name) => name.endsWith("_test.ts")).map((name) => name.slice(0, -3));
+  assertEquals([...Object.keys(FUNCTIONAL), ...Object.keys(ONCE)].sort(), there.sort());
+  assertEquals(filesOf().length, there.length);
+});
+
+Deno.test("suite.ts gives a reason for whatever is not run again", () => {
+  for (const [name, { where, why }] of Object.entries(FUNCTIONAL)) {
+    assertEquals(where === undefined, why === undefined, name);
+  }
+  for (const why of [...Object.values(ONCE), ...EXCEPT.map((each) => each.why)]) {
+    assert(why.length > 5, why);
+  }
+});
+
+Deno.test("CONFIGURATIONS have each tier that compiles, and each pass off in it and in the interpreter", () => {
+  const passes = Object.keys(ALL_PASSES);
+  const wanted = ["interp", "wasm"].flatMap((tier) => [
+    ...(tier === "interp" ? [] : [tier]),
+    ...passes.map((pass) => `${tier}-${pass}`),
+  ]);
+  assertEquals(CONFIGURATIONS.map(nameOf).sort(), wanted.sort());
+});
+
+Deno.test("suite.ts repeats a file when it can execute guest code", async () => {
+  for (const name of Object.keys(ONCE)) {
+    const text = await Deno.readTextFile(new URL(`${name}.ts`, TESTS));
+    const executes = /\bnew Cpu\(|\btrapdoor\(|\bnew (Trapdoor|Pair)\(/.test(text);
+    assert(!executes, `${name} executes guest code: it belongs to FUNCTIONAL`);
+  }
+});
+
+Deno.test("machines and CPUs of functional tests are made in the configuration of the run", async () => {
+  const made = /\b(Machine\.user|new Cpu)\(/g;
+  for (const name of Object.keys(FUNCTIONAL)) {
+    const text = await Deno.readTextFile(new URL(`${name}.ts`, TESTS));
+    if (!made.test(text)) continue;
+    assert(text.includes("./configuration.ts"), `${name} makes its machines in one configuration`);
+  }
+});
+
+Deno.test("EXCEPT names tests that are there, by testExcept", async () => {
+  for (const { file, test } of EXCEPT) {
+    assert(file in FUNCTIONAL, file);
+    const text = await Deno.readTextFile(new URL(`${file}.ts`, TESTS));
+    assert(text.includes(`testExcept("${test}"`), `${file} has no test "${test}" in the list`);
+  }
+  for (const each of CONFIGURATIONS) assert(exceptions(each) <= EXCEPT.length);
+});
