@@ -52,6 +52,10 @@ export const FUNCTIONAL: Readonly<
   Record<string, { where?: (c: Configuration) => boolean; why?: string }>
 > = {
   differential_test: {},
+  wasm_fuzz_test: {
+    where: (c) => c.tier !== "interp" && !isPlainWasm(c),
+    why: "compares compiled code with the interpreter, wasm if nothing else is asked for",
+  },
   cli_test: {},
   programs_test: {},
   wasm_tier_test: {

@@ -4,25 +4,30 @@
  *
  * @module
  */
-import { Cpu, type CpuOptions } from "../cpu/engine/cpu.ts";
-import { ALL_PASSES, type PassOptions } from "../cpu/ir/builder.ts";
+import { Cpu } from "../cpu/engine/cpu.ts";
+import type { PassOptions } from "../cpu/ir/builder.ts";
 import { Trap } from "../cpu/ir/ops.ts";
-import { WasmTier } from "../cpu/wasm/tier.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
+import { compiling, PASSES } from "./configuration.ts";
 import type { Image } from "./fuzz/elf.ts";
 import { encode, fits, tablesOf } from "./fuzz/encode.ts";
-import { CODE_PAGE, NO_ACCESS, READ_ONLY } from "./fuzz/faults.ts";
-import { DATA, DATA_SIZE, TEXT, TEXT_SIZE } from "./fuzz/layout.ts";
+import { answer } from "./fuzz/host.ts";
+import {
+  CODE_PAGE,
+  DATA,
+  DATA_SIZE,
+  NO_ACCESS,
+  READ_ONLY,
+  STACK,
+  STACK_SIZE,
+  TEXT,
+  TEXT_SIZE,
+} from "./fuzz/layout.ts";
 import type { Random } from "./fuzz/random.ts";
 import { stopName } from "./fuzz/runner.ts";
 
 const hex = (x: bigint | number) => `0x${BigInt.asUintN(64, BigInt(x)).toString(16)}`;
-
-/** Options of a CPU that compiles everything at its first execution. */
-export function compiling(space: AddressSpace, heat = 0): CpuOptions {
-  return { tier: (services) => new WasmTier(space.arena, services), heat };
-}
 
 /** Names of slots in a snapshot, for messages. */
 function slotName(cpu: Cpu, slot: number): string {
@@ -71,6 +76,14 @@ export interface PairOptions {
   heat?: number;
   /** Let the code cache start anew at random installations of a block. */
   flushes?: { random: Random; chance: number };
+  /** Between slices, do to the compiling CPU's code what must make no difference. */
+  disturb?: Random;
+  /** The program needs the harness of tests/fuzz/host.ts, which may write these registers. */
+  free?: readonly number[];
+  /** Instructions after which the program is ended, wherever it is. */
+  budget?: number;
+  /** The data block of each round but the first. */
+  data?: (round: number) => Uint8Array;
 }
 
 /** What a pair did. */
@@ -85,10 +98,15 @@ export interface PairResult {
   regions: number;
   /** How it ended. */
   end: string;
+  /** Traps and faults on the way, by name. */
+  stops: Map<string, number>;
 }
 
 /** Most instructions of a slice or a whole program. */
 const LIMIT = 20_000_000;
+
+/** Traps and faults of a round after which it is ended. */
+const MAX_TRAPS = 3000;
 
 /** Slices of a program after which it runs to its end. */
 const MAX_STOPS = 300;
@@ -96,6 +114,7 @@ const MAX_STOPS = 300;
 /** Two address spaces with the same contents, one for each way to run. */
 export class Pair {
   readonly spaces: readonly AddressSpace[];
+  #compared = 0;
   interpreted!: Cpu;
   compiled!: Cpu;
 
@@ -108,9 +127,9 @@ export class Pair {
   reset(options: PairOptions): void {
     for (const space of this.spaces) space.unmap(0, space.size);
     const { isa } = tablesOf(this.xlen), [plain, other] = this.spaces;
-    const passes = options.passes ?? ALL_PASSES;
+    const passes = options.passes ?? PASSES;
     this.interpreted = new Cpu(isa, plain, { passes });
-    this.compiled = new Cpu(isa, other, { passes, ...compiling(other, options.heat) });
+    this.compiled = new Cpu(isa, other, { ...compiling(other, options.heat), passes });
     if (options.flushes) {
       const { cache } = this.compiled, { random, chance } = options.flushes;
       const install = cache.install.bind(cache);
@@ -140,6 +159,7 @@ export class Pair {
       space.map(READ_ONLY, 0x1000, 1);
       space.map(NO_ACCESS, 0x1000, 0);
       space.map(CODE_PAGE, 0x1000, 7);
+      if (options.free) space.map(STACK, STACK_SIZE, 3);
       space.write(TEXT, image.text);
       space.write(DATA, image.data);
       cpu.pc = TEXT;
@@ -149,11 +169,12 @@ export class Pair {
   /** Runs to the next trap or fault; the other CPU follows to each place where the compiling one stops. */
   go(options: PairOptions): { reason: number; lines: string[] } {
     const { compiled, interpreted } = this, { slices } = options;
-    const end = compiled.instructions + LIMIT;
+    const { budget = Infinity } = options, end = compiled.instructions + LIMIT;
     let stops = 0;
     while (compiled.instructions < end) {
+      if (compiled.instructions >= budget) return { reason: 0, lines: [] };
       const limit = slices === undefined || stops++ > MAX_STOPS
-        ? options.limit ?? LIMIT
+        ? options.limit ?? Math.min(LIMIT, budget)
         : slices.pick([
           1,
           1 + slices.below(64),
@@ -162,6 +183,7 @@ export class Pair {
           4096 + slices.below(100),
           4096 + slices.below(9000),
         ]);
+      if (options.disturb?.chance(0.2)) this.#disturb(options.disturb);
       const before = compiled.instructions;
       const reason = compiled.run(limit, options.exact ?? true);
       const done = compiled.instructions - before;
@@ -172,7 +194,8 @@ export class Pair {
       const other = interpreted.run(reason === 0 ? done : LIMIT);
       const lines: string[] = [];
       if (reason !== other) lines.push(`end: wanted ${stopName(other)}, got ${stopName(reason)}`);
-      lines.push(...compareCpus(interpreted, compiled, reason !== 0 || stops % 16 === 0));
+      const memory = (reason !== 0 && !options.free) || ++this.#compared % 16 === 0;
+      lines.push(...compareCpus(interpreted, compiled, memory));
       if (reason !== 0 && interpreted.faultAddress !== compiled.faultAddress) {
         const [want, have] = [interpreted.faultAddress, compiled.faultAddress];
         lines.push(`fault address: wanted ${hex(want)}, got ${hex(have)}`);
@@ -182,26 +205,59 @@ export class Pair {
     return { reason: 0, lines: ["too many instructions"] };
   }
 
+  /** Drops compiled code, or some of it: by stores of the same bytes, by rights that come and go, or all. */
+  #disturb(random: Random): void {
+    const { cache, space } = this.compiled, page = TEXT + 0x1000 * random.below(TEXT_SIZE >> 12);
+    switch (random.below(3)) {
+      case 0:
+        return cache.flush();
+      case 1:
+        space.protect(page, 0x1000, 3);
+        return void space.protect(page, 0x1000, 7);
+      default: {
+        const at = page + 4 * random.below(0x400);
+        space.write(at, space.read(at, 4));
+      }
+    }
+  }
+
+  /** Answers the system calls of an epilogue; true at the end. */
+  #finish(cpu: Cpu, reason: number): boolean {
+    const goes = reason === Trap.SYSCALL && cpu.getRegister("a7") === 64n;
+    cpu.setRegister("a0", 0n);
+    cpu.finishTrap();
+    return !goes;
+  }
+
   /** Runs an image to its end, so many times as `options.rounds` says. */
   run(image: Image, options: PairOptions = {}): PairResult {
     this.load(image, options);
     const { compiled, interpreted } = this;
+    const stops = new Map<string, number>(), rounds = options.rounds ?? 1;
     let result: { reason: number; lines: string[] } = { reason: 0, lines: [] };
-    for (let round = options.rounds ?? 1; round > 0; round--) {
-      do {
-        result = this.go(options);
-        this.both((cpu) => {
-          cpu.setRegister("a0", 0n);
-          cpu.finishTrap();
+    for (let round = 0; round < rounds; round++) {
+      if (round > 0) {
+        this.both((cpu, space) => {
+          cpu.pc = TEXT;
+          if (options.data) space.write(DATA, options.data(round));
         });
-      } while (
-        result.lines.length === 0 && result.reason === Trap.SYSCALL &&
-        interpreted.getRegister("a7") === 64n
-      );
-      if (result.lines.length > 0 || result.reason !== Trap.SYSCALL) break;
-      if (round > 1) this.both((cpu) => cpu.pc = TEXT);
+      }
+      let ended = false;
+      for (let traps = 0; !ended && traps < MAX_TRAPS; traps++) {
+        result = this.go(options);
+        const { reason, lines } = result, name = stopName(reason);
+        stops.set(name, (stops.get(name) ?? 0) + 1);
+        this.both((cpu, space) => {
+          ended = lines.length > 0 ||
+            (options.free ? answer(cpu, space, reason, options.free) : this.#finish(cpu, reason));
+        });
+      }
+      const { lines } = result;
+      if (ended && lines.length === 0) lines.push(...compareCpus(interpreted, compiled, true));
+      if (lines.length > 0 || result.reason !== Trap.SYSCALL) break;
     }
     return {
+      stops,
       lines: result.lines,
       instructions: interpreted.instructions,
       compiled: compiled.tierInstructions,

@@ -2,12 +2,12 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Cpu } from "../cpu/engine/cpu.ts";
 import { Hooked } from "../cpu/engine/slow_memory.ts";
-import { ALL_PASSES, type PassOptions } from "../cpu/ir/builder.ts";
+import type { PassOptions } from "../cpu/ir/builder.ts";
 import { Trap } from "../cpu/ir/ops.ts";
 import type { AddressSpace } from "../mmu/address_space.ts";
+import { scaled, seeded } from "./configuration.ts";
 import { checkFault } from "./fuzz/faults.ts";
-import { generate, KINDS } from "./fuzz/generator.ts";
-import { programImage } from "./fuzz/program.ts";
+import { KINDS } from "./fuzz/generator.ts";
 import { Random } from "./fuzz/random.ts";
 import { Trapdoor } from "./fuzz/runner.ts";
 import { assemble, Pair, type PairOptions } from "./wasm_fuzz.ts";
@@ -17,61 +17,23 @@ const CODE = 0x1_0000, DATA = 0x4_0000, GUEST = 4 << 20;
 /** Where the stack pointer starts: the stack is below. */
 const STACK_TOP = GUEST;
 
-// ---- random programs ----
+// ---- random programs; wasm_fuzz_test.ts has more ----
 
-/** The passes switched off one by one, and all of them. */
-const PASSES: readonly PassOptions[] = [
-  ALL_PASSES,
-  { ...ALL_PASSES, fold: false },
-  { ...ALL_PASSES, retarget: false },
-  { ...ALL_PASSES, dead: false },
-  { fold: false, retarget: false, dead: false },
-];
-const WAYS: readonly ((seed: number) => PairOptions)[] = [
-  () => ({ rounds: 3 }),
-  (seed) => ({ rounds: 6, slices: new Random(seed), exact: false }),
-  (seed) => ({ rounds: 4, slices: new Random(seed), exact: true }),
-];
-
-/** Runs random programs until `count` instructions were executed; returns how many compiled code executed. */
-function fuzz(count: number, firstSeed: number, flushes = 0): void {
-  const pairs = { 32: new Pair(32), 64: new Pair(64) };
-  let executed = 0, compiled = 0, seed = firstSeed;
-  for (; executed < count; seed++) {
-    const xlen = XLENS[seed % 2], kind = KINDS[(seed >> 1) % KINDS.length];
-    const image = programImage(generate(seed, { xlen, kind, size: 200 }));
-    const options = WAYS[seed % WAYS.length](seed);
-    options.passes = PASSES[seed % PASSES.length];
-    if (flushes > 0) options.flushes = { random: new Random(seed), chance: flushes };
-    const { lines, end, ...result } = pairs[xlen].run(image, options);
-    assertEquals([lines, end], [[], "SYSCALL"], `program ${seed}`);
-    executed += result.instructions;
-    compiled += result.compiled;
-  }
-  assert(compiled > executed / 2, `compiled code executed ${compiled} of ${executed}`);
-}
-
-Deno.test("Wasm tier executes 150,000 random instructions as the interpreter does", () => {
-  fuzz(150_000, 1);
-});
-
-Deno.test("Wasm tier executes as the interpreter does when the code cache starts anew at any time", () => {
-  fuzz(60_000, 100_000, 0.01);
-});
+const NO_PASSES: PassOptions = { fold: false, retarget: false, dead: false };
 
 Deno.test("Wasm tier stops where the fault is when random programs fault", () => {
   const machines = { 32: new Trapdoor(32), 64: new Trapdoor(64) };
   let faults = 0;
-  for (let seed = 0; seed < 80; seed++) {
+  for (let seed = 0; seed < scaled(80); seed++) {
     const xlen = XLENS[seed % 2], kind = KINDS[seed % KINDS.length];
     const slices = () => new Random(seed);
     const runs = [{ compile: true }, { compile: true, slices: slices() }];
-    const result = checkFault(machines[xlen], 5000 + seed, { xlen, kind, size: 60 }, runs);
+    const result = checkFault(machines[xlen], seeded(5000) + seed, { xlen, kind, size: 60 }, runs);
     if (!result) continue;
     faults++;
     assertEquals(result.problems, [], `${result.what}, seed ${seed}`);
   }
-  assert(faults > 40);
+  assert(faults > scaled(40));
 });
 
 // ---- programs made for one purpose ----
@@ -215,7 +177,7 @@ Deno.test("Wasm tier does not overflow the host's stack when a deep recursion us
   for (let i = 0; i < 30; i++) {
     more.push(`fmadd.d rd=${i} rs1=${i} rs2=${i + 1} rs3=${i + 2} rm=7`);
   }
-  const ways: PairOptions[] = [{ passes: PASSES[4] }, { slices: new Random(1), exact: false }];
+  const ways: PairOptions[] = [{ passes: NO_PASSES }, { slices: new Random(1), exact: false }];
   const run = (deep: number): Cpu =>
     deep > 0 ? run(deep - 1) : check(recursion(5000, more.join("\n")), { ways, stack: 0x2_0000 });
   // The host has a deep stack of its own, too.

@@ -9,7 +9,7 @@ import { Trap } from "../../cpu/ir/ops.ts";
 import { accessSize } from "./catalogue.ts";
 import type { Image } from "./elf.ts";
 import { Generator, type GeneratorOptions } from "./generator.ts";
-import { DATA, DATA_SIZE } from "./layout.ts";
+import { CODE_PAGE, DATA, DATA_SIZE, LAST_PAGE, NO_ACCESS, READ_ONLY } from "./layout.ts";
 import {
   type Atom,
   flatten,
@@ -22,8 +22,6 @@ import {
 } from "./program.ts";
 import { type RunOptions, stopName, type Trapdoor } from "./runner.ts";
 
-/** Pages for wild accesses, besides code and data; everything else is not mapped. */
-export const READ_ONLY = 0x5_0000, NO_ACCESS = 0x5_1000, LAST_PAGE = 0x5_2000, CODE_PAGE = 0x5_4000;
 /** Bytes of {@linkcode CODE_PAGE} before its last two: compressed no-ops. */
 const C_NOP = 0x0001, HALF_INSTRUCTION = 0x0293;
 

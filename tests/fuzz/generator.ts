@@ -4,26 +4,38 @@
  *
  * @module
  */
+import { HostPieces } from "./host.ts";
 import { BASE, BODY, type State } from "./layout.ts";
 import { type GeneratorOptions, type Kind, KINDS, Pieces, range } from "./pieces.ts";
-import { type Atom, type Item, item, type Label, Part, type Program, sizeOf } from "./program.ts";
+import { type Atom, type Item, item, Part, type Program, sizeOf } from "./program.ts";
 import { integer, poolEntry } from "./random.ts";
 
 export { type GeneratorOptions, type Kind, KINDS };
 
-type Piece = "plain" | "float" | "memory" | "short" | "csr" | "atomic" | "fence" | "patch" | "flow";
+type Piece =
+  | "plain"
+  | "float"
+  | "edge"
+  | "memory"
+  | "short"
+  | "csr"
+  | "atomic"
+  | "fence"
+  | "patch"
+  | "flow";
 
 /** How often which piece is chosen. */
 const WEIGHTS: Readonly<Record<Kind, Partial<Record<Piece, number>>>> = {
   int: { plain: 70, memory: 16, fence: 1, flow: 13 },
   float: { plain: 6, float: 64, memory: 12, csr: 8, short: 2, flow: 8 },
+  edge: { plain: 4, edge: 60, float: 8, memory: 6, csr: 8, short: 2, flow: 12 },
   compressed: { short: 46, plain: 14, memory: 24, float: 4, flow: 12 },
   atomic: { plain: 20, atomic: 50, memory: 14, short: 4, fence: 2, flow: 10 },
   code: { plain: 30, short: 20, memory: 10, patch: 14, float: 4, csr: 2, fence: 4, flow: 16 },
 };
 
 /** Makes one program. */
-export class Generator extends Pieces {
+export class Generator extends HostPieces {
   readonly functions: Item[] = [];
   /** Instructions of functions that {@linkcode farPatch} changes, and what turns one form into the other. */
   readonly sites: { site: Item; change: number }[] = [];
@@ -34,19 +46,6 @@ export class Generator extends Pieces {
     for (const [piece, weight] of Object.entries(WEIGHTS[options.kind])) {
       for (let i = 0; i < weight; i++) this.#pieces.push(piece as Piece);
     }
-  }
-
-  /** Instructions that put a label's address into x[rd]. */
-  addressOf(rd: number, label: Label): Atom[] {
-    return this.random.chance(0.5)
-      ? [
-        this.fixed("lui", { rd }, label, Part.HIGH),
-        this.fixed("addi", { rd, rs1: rd }, label, Part.LOW),
-      ]
-      : [
-        this.fixed("auipc", { rd }, label, Part.PC_HIGH),
-        this.fixed("addi", { rd, rs1: rd }, label, Part.PC_LOW),
-      ];
   }
 
   /** Code around a body that is jumped over, always or perhaps. */
@@ -96,8 +95,11 @@ export class Generator extends Pieces {
 
   loop(body: Item[], depth: number): Item {
     const { random } = this, rd = this.counters[depth];
+    // Long ones are cut off by the harness.
+    const long = this.options.host && sizeOf(body) < 100 && random.chance(0.2);
+    const count = long ? random.between(100, 2000) : random.between(1, depth === 0 ? 12 : 6);
     const piece = item(
-      [this.atom("addi", { rd, imm: random.between(1, depth === 0 ? 12 : 6) })],
+      [this.atom("addi", { rd, imm: count })],
       body,
     );
     const step = random.chance(0.5)
@@ -212,13 +214,18 @@ export class Generator extends Pieces {
 
   piece(budget: number, depth: number, inFunction: number): Item[] {
     const piece = this.random.pick(this.#pieces);
+    if (this.options.host && this.random.chance(0.08)) {
+      return this.host(depth, inFunction);
+    }
     switch (piece) {
       case "plain":
-        return this.plain();
+        return this.random.chance(0.1) ? this.extreme() : this.plain();
       case "short":
         return this.plain(this.catalogue.short);
       case "float":
         return this.float();
+      case "edge":
+        return this.edge();
       case "memory":
         return this.memory();
       case "csr":
@@ -236,6 +243,15 @@ export class Generator extends Pieces {
     }
   }
 
+  /** Random registers for a program that another generator has made. */
+  stateFor(other: Pieces): State {
+    const state = this.state();
+    state.x[this.base] = state.x[0];
+    state.x[other.base] = BigInt(BASE);
+    state.x[other.factor] |= 1n;
+    return state;
+  }
+
   /** Random registers; memory from a seed. */
   state(): State {
     const { random } = this;
@@ -249,7 +265,9 @@ export class Generator extends Pieces {
       x,
       f: range(0, 31).map(() => poolEntry(random)),
       fcsr: mode << 5 | flags,
-      memory: 1 + random.below(0x7fff_ffff),
+      memory: this.options.kind === "edge"
+        ? -1 - random.below(0x7fff_ffff)
+        : 1 + random.below(0x7fff_ffff),
     };
   }
 
@@ -278,7 +296,8 @@ export class Generator extends Pieces {
       base: this.base,
       entry: BODY + 2 * random.below(0x800),
       items,
-      functions: this.functions,
+      functions: [...this.functions, ...this.recursions],
+      free: Array.from({ length: 31 }, (_, i) => i + 1).filter((n) => !this.reserved.has(n)),
       gap: this.options.kind === "code" && random.chance(0.7) ? 4096 : 0,
     };
   }

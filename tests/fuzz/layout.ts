@@ -6,6 +6,7 @@
  * @module
  */
 import { F_NAMES, X_NAMES } from "../../cpu/riscv/state.ts";
+import { type Edge, edges } from "./edges.ts";
 import { poolEntry, Random } from "./random.ts";
 
 /** First byte of code: a prologue that loads all registers. */
@@ -21,6 +22,11 @@ export const DATA = 0x4_0000;
 /** Bytes of the data block, which is also the dump. */
 export const DATA_SIZE = 0x4000;
 
+/** Pages for wild accesses, besides code and data; everything else is not mapped. */
+export const READ_ONLY = 0x5_0000, NO_ACCESS = 0x5_1000, LAST_PAGE = 0x5_2000, CODE_PAGE = 0x5_4000;
+/** The stack of recursions, which grows downwards. */
+export const STACK = 0x8_0000, STACK_SIZE = 0x3_0000;
+
 /** Offsets in the data block. */
 export const X_IN = 0,
   F_IN = 0x100,
@@ -28,6 +34,8 @@ export const X_IN = 0,
   X_OUT = 0x300,
   F_OUT = 0x400,
   FCSR_OUT = 0x500;
+/** Where the harness finds the address at which a program goes on after a fetch that faulted; see host.ts. */
+export const RESUME = DATA + 0x600;
 /** Operands for loads; the last one is where the epilogue saves x31. */
 export const POOL = 0x1000;
 /** What the base register points to: the pool is before it, memory for stores from it on. */
@@ -41,8 +49,13 @@ export interface State {
   x: bigint[];
   f: bigint[];
   fcsr: number;
-  /** Seed of the memory from {@linkcode POOL} on; 0 for zeros. */
+  /** Seed of the memory from {@linkcode POOL} on; 0 for zeros, negative for a pool of {@linkcode edgesOf}. */
   memory: number;
+}
+
+/** The operands of instructions in a pool, 24 bytes each. */
+export function edgesOf(memory: number): Edge[] {
+  return memory < 0 ? edges(-memory, Math.floor((X31_OUT - POOL) / 24)) : [];
 }
 
 /** The data block at a program's start. */
@@ -53,6 +66,9 @@ export function dataBlock(state: State): Uint8Array<ArrayBuffer> {
     for (let at = POOL; at < DATA_SIZE; at += 8) {
       view.setBigUint64(at, poolEntry(random, theme), true);
     }
+    edgesOf(state.memory).forEach(({ operands }, i) =>
+      operands.forEach((value, n) => view.setBigUint64(POOL + 24 * i + 8 * n, value, true))
+    );
   }
   for (let i = 0; i < 32; i++) {
     view.setBigUint64(X_IN + 8 * i, state.x[i], true);

@@ -9,14 +9,15 @@
  */
 import { extract, type Fields } from "../../cpu/isa/decoder.ts";
 import { accessSize, type Catalogue, catalogueOf } from "./catalogue.ts";
+import { type Edge, familyOf } from "./edges.ts";
 import { encode, type Encoding } from "./encode.ts";
-import { BASE, DATA, DATA_SIZE, dataBlock, POOL, type State, X31_OUT } from "./layout.ts";
-import { type Atom, type Item, item, type Label } from "./program.ts";
+import { BASE, DATA, DATA_SIZE, dataBlock, edgesOf, POOL, type State, X31_OUT } from "./layout.ts";
+import { type Atom, type Item, item, type Label, Part } from "./program.ts";
 import { Random } from "./random.ts";
 
 /** What a program is mostly made of. */
-export const KINDS = ["int", "float", "compressed", "atomic", "code"] as const;
-/** See {@linkcode KINDS}; "code" is code that changes itself. */
+export const KINDS = ["int", "float", "edge", "compressed", "atomic", "code"] as const;
+/** See {@linkcode KINDS}; "edge" is floating point at the edges, "code" is code that changes itself. */
 export type Kind = typeof KINDS[number];
 
 /** Options of a program. */
@@ -25,6 +26,8 @@ export interface GeneratorOptions {
   kind: Kind;
   /** About how many instructions stand in the program; loops execute some of them often. */
   size: number;
+  /** Faults, traps and recursion on a stack, for which the harness of host.ts is needed; QEMU can't run them. */
+  host?: boolean;
 }
 
 /** The integers from `low` to `high`. */
@@ -41,10 +44,14 @@ export class Pieces {
   readonly factor: number;
   readonly counters: number[];
   readonly links: number[];
+  /** Stack pointer, depth and link register of recursions; none without the option `host`. */
+  readonly recursion: number[] = [];
   readonly reserved: Set<number>;
   /** Offsets from the base register of the pool's doubles and boxed floats. */
   readonly #doubles: number[] = [];
   readonly #singles: number[] = [];
+  /** Operands in the pool of instructions at the edges, and their offsets from the base register. */
+  readonly #edges: { edge: Edge; at: number }[] = [];
   #hotX: number[];
   #hotF: number[];
 
@@ -62,12 +69,18 @@ export class Pieces {
     this.sum = take();
     this.factor = take();
     this.counters = [take(), take(), take()];
+    if (options.host) {
+      // x5 is the other register that calls and returns are told by.
+      const five = free.indexOf(5);
+      this.recursion = [take(), take(), five >= 0 && free.includes(5) ? 5 : take()];
+    }
     this.reserved = new Set([
       this.base,
       this.sum,
       this.factor,
       ...this.counters,
       ...this.links,
+      ...this.recursion,
     ]);
     this.#hotX = range(0, random.between(4, 10)).map(() => random.between(0, 31));
     this.#hotF = range(0, random.between(4, 10)).map(() => random.between(0, 31));
@@ -80,6 +93,9 @@ export class Pieces {
       const boxed = data.getInt32(at + 4, true) === -1;
       (boxed ? this.#singles : this.#doubles).push(at - (BASE - DATA));
     }
+    edgesOf(state.memory).forEach((edge, i) =>
+      this.#edges.push({ edge, at: POOL + 24 * i - (BASE - DATA) })
+    );
   }
 
   // ---- operands ----
@@ -198,6 +214,19 @@ export class Pieces {
     ];
   }
 
+  /** Instructions that put a label's address into x[rd]. */
+  addressOf(rd: number, label: Label): Atom[] {
+    return this.random.chance(0.5)
+      ? [
+        this.fixed("lui", { rd }, label, Part.HIGH),
+        this.fixed("addi", { rd, rs1: rd }, label, Part.LOW),
+      ]
+      : [
+        this.fixed("auipc", { rd }, label, Part.PC_HIGH),
+        this.fixed("addi", { rd, rs1: rd }, label, Part.PC_LOW),
+      ];
+  }
+
   /** A random instruction of some rows, that decodes as just that row. */
   any(rows: readonly Encoding[], override: (row: Encoding) => Fields = () => ({})): {
     atom: Atom;
@@ -258,6 +287,28 @@ export class Pieces {
     return [...refresh, item([atom]), ...this.results(row, fields)];
   }
 
+  /** An integer instruction with operands at the ends of their ranges. */
+  extreme(): Item[] {
+    const { random } = this, bits = this.wide && random.chance(0.7) ? 64n : 32n;
+    const [a, b] = [this.destination(1), this.destination(1)];
+    const value = () =>
+      random.pick([0n, 1n, -1n, -1n, -(1n << (bits - 1n)), (1n << (bits - 1n)) - 1n, 1n << 32n]);
+    const wanted = random.chance(0.5) ? /^(div|rem|mulh)/ : /./;
+    const { atom, row, fields } = this.any(
+      this.catalogue.single.filter(({ row }) => row.asm.includes("{rs2}") && wanted.test(row.name)),
+      () => ({ rs1: a, rs2: b }),
+    );
+    return [
+      // The quotient that overflows is one pair of them all.
+      item(
+        random.chance(0.3)
+          ? [...this.constant(a, -(1n << (bits - 1n))), ...this.constant(b, -1n), atom]
+          : [...this.constant(a, value()), ...this.constant(b, value()), atom],
+      ),
+      ...this.results(row, fields),
+    ];
+  }
+
   /** Loads a fresh operand, if its register may be written. */
   loadFromPool(rd: number): Item[] {
     if (this.reserved.has(rd)) return [];
@@ -279,21 +330,52 @@ export class Pieces {
       const load = random.chance(0.9) ? "fld" : "flw";
       return [item([this.atom(load, { rd: fields[name], rs1: this.base, imm })])];
     });
-    if (!random.chance(arithmetic ? 0.5 : 0.3)) {
-      return [...loads, item([atom]), ...this.results(row, fields)];
-    }
+    return [...loads, ...this.flagged(atom, arithmetic ? 0.5 : 0.3), ...this.results(row, fields)];
+  }
+
+  /** An instruction, and with probability `p` its flags. */
+  flagged(atom: Atom, p: number): Item[] {
+    const { random } = this;
+    if (!random.chance(p)) return [item([atom])];
     // Its own flags, from none or from inexact: what host arithmetic must see to.
     const rd = this.destination(1), uimm = random.pick([0, 1, 1, 1, random.below(32)]);
     return [
-      ...loads,
       item([
         this.atom("csrrwi", { csr: 1, rd: 0, uimm }),
         atom,
         this.atom("csrrs", { csr: 1, rd, rs1: 0 }),
         ...this.fold(rd),
       ]),
-      ...this.results(row, fields),
     ];
+  }
+
+  /** A floating-point instruction with operands at its edges. */
+  edge(): Item[] {
+    const { random } = this;
+    const { edge, at } = random.pick(this.#edges);
+    const rows = this.catalogue.float.filter(({ row }) => {
+      const found = familyOf(row.name);
+      return found?.family === edge.family && found.bits === edge.bits &&
+        // Comparisons that set flags are few among those that only choose or move.
+        (edge.family !== "compare" || !random.chance(0.6) || /^f(eq|lt|le)/.test(row.name));
+    });
+    const { atom, row, fields } = this.any(rows, () => {
+      const [rs1, rs2, rs3] = [0, 1, 2].map(() => this.floatRegister());
+      const whole = edge.family === "fromInteger";
+      // Operands that are the same register lose the edge.
+      if (!whole && new Set([rs1, rs2, rs3]).size < 3) return {};
+      return { rs1: whole ? this.destination(1) : rs1, rs2, rs3 };
+    });
+    const loads = ["rs1", "rs2", "rs3"].flatMap((name, i) => {
+      const rd = fields[name], imm = at + 8 * i;
+      if (rd === undefined || !row.row.asm.includes(`rs${i + 1}}`)) return [];
+      if (row.row.asm.includes(`{f${name}}`)) {
+        const load = edge.bits === 32 && random.chance(0.3) ? "flw" : "fld";
+        return [this.atom(load, { rd, rs1: this.base, imm })];
+      }
+      return [this.atom(this.wide ? "ld" : "lw", { rd, rs1: this.base, imm })];
+    });
+    return [item(loads), ...this.flagged(atom, 0.7), ...this.results(row, fields)];
   }
 
   /** An address for an access of `size` bytes: pool and memory for loads, memory for stores. */

@@ -60,6 +60,8 @@ export interface Program {
   functions: Item[];
   /** Zero bytes between the two. */
   gap: number;
+  /** Numbers of the registers that anything may write. */
+  free: readonly number[];
 }
 
 /** A piece of code. */

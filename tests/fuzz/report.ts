@@ -3,8 +3,10 @@
  *
  * @module
  */
+import type { Cpu } from "../../cpu/engine/cpu.ts";
 import { ALL_PASSES, type PassOptions } from "../../cpu/ir/builder.ts";
 import { printBlock, slotName } from "../../cpu/ir/printer.ts";
+import { PASSES } from "../configuration.ts";
 import { formatCase } from "./cases.ts";
 import { tablesOf } from "./encode.ts";
 import type { Image } from "./elf.ts";
@@ -22,7 +24,7 @@ export interface Variation {
 
 const without = (pass: keyof PassOptions): Variation => ({
   name: `without the pass ${pass}`,
-  options: () => ({ passes: { ...ALL_PASSES, [pass]: false } }),
+  options: () => ({ passes: { ...PASSES, [pass]: false } }),
 });
 
 /** All variations; the first is the plain run. */
@@ -78,9 +80,8 @@ export function disassembly(image: Image, entry: number): string[] {
   return lines;
 }
 
-/** IR of the blocks that the last run made of an image's body. */
-export function blocksOf(trapdoor: Trapdoor, image: Image): string[] {
-  const { cpu } = trapdoor;
+/** IR of the blocks that a CPU has of an image's body. */
+export function blocksOf(cpu: Cpu, image: Image): string[] {
   const names = new Map(cpu.isa.registers.map(({ slot, name }) => [slot, name]));
   const lines: string[] = [];
   for (let pc = BODY; pc < TEXT + image.text.length; pc += 2) {
@@ -157,7 +158,7 @@ export function report(
     "code:",
     ...disassembly(image, program.entry),
     `IR (the run ended with ${plain.end}):`,
-    ...blocksOf(checker.trapdoor, image),
+    ...blocksOf(checker.trapdoor.cpu, image),
     "case:",
     line,
     "",
