@@ -489,22 +489,27 @@ Deno.test("fini is not called when init fails", async () => {
 Deno.test("a callback that never settles ends when the AbortSignal does", async () => {
   for (const args of [[], ["/dev/trapdoor"]]) {
     const backdoor = counted(never);
-    const run = await ended(bin("hello"), { args, backdoor }, { signal: AbortSignal.timeout(30) });
+    const run = await ended(bin("hello"), { args, backdoor }, { signal: AbortSignal.timeout(200) });
     assertEquals(run.result.reason, "aborted");
     assertEquals(backdoor.log, ALL);
   }
   const args = ["/dev/trapdoor/call", "1"];
   const file = counted(never);
   const run = await ended(bin("callfile"), { args, backdoor: file }, {
-    signal: AbortSignal.timeout(30),
+    signal: AbortSignal.timeout(200),
   });
   assertEquals([run.result.reason, ...file.log], ["aborted", ...ALL]);
   // An event callback that never settles holds the end up; a signal or an abort ends that.
   const log: string[] = [];
   const events: CallbackModule = { event: never, call: () => 1, fini: () => void log.push("fini") };
+  let timer: ReturnType<typeof setInterval> | undefined;
   const late = await ended(bin("events"), { args: ["1"], backdoor: events, signalled: true }, {
-    started: (machine) => setTimeout(() => machine.raise(2), 60),
+    started: (machine) => {
+      // After the guest's end, however long it takes: before, the signal would kill the guest.
+      timer = setInterval(() => machine.result && machine.raise(2), 30);
+    },
   });
+  clearInterval(timer);
   assertEquals([late.result.reason, ...log], ["exit", "fini"]);
 });
 
