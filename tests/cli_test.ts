@@ -1,6 +1,7 @@
 /** The command line: every option, every way to end, and what is said when something is wrong. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { VERSION } from "../version.ts";
+import { testExcept } from "./configuration.ts";
 import { buildC, buildGuest, file, type Ran, run, trapdoor, withFolder } from "./emulator.ts";
 import { OBJDUMP_TOOLS } from "./objdump.ts";
 import { serveLoopback } from "./registry.ts";
@@ -89,7 +90,7 @@ const ENDLESS = `
     }
   }`;
 
-Deno.test("--version and --help print to standard output when they are given", async () => {
+testExcept("--version and --help print to standard output when they are given", async () => {
   assertEquals(await trapdoor(["--version"]), { code: 0, stdout: `${VERSION}\n`, stderr: "" });
   const { code, stdout, stderr } = await trapdoor(["--help", "ignored"]);
   assertEquals([code, stderr], [0, ""]);
@@ -145,7 +146,7 @@ const WRONG: [string[], string][] = [
   [["--dir", ":/x", HELLO], "--dir: Cannot grant"],
 ];
 
-Deno.test("wrong usage is one line and exit status 2", async () => {
+testExcept("wrong usage is one line and exit status 2", async () => {
   for (const [args, message] of WRONG) oneLine(await trapdoor(args), 2, message);
 });
 
@@ -218,27 +219,34 @@ const BAD_MODULES: Record<string, [string, string]> = {
   "import.ts": ['import "./gone.ts"; export function call() {}', "Module not found"],
 };
 
-Deno.test("a callback module that can't be used is named, and what to do, and the guest does not start", async () => {
-  await withFolder(async (folder) => {
-    for (const [name, [text, message]] of Object.entries(BAD_MODULES)) {
-      await Deno.writeTextFile(`${folder}/${name}`, text);
-      const { code, stdout, stderr } = await trapdoor(["--backdoor", `${folder}/${name}`, HELLO]);
-      assertEquals([code, stdout], [1, ""], name);
-      assertMatch(stderr, /^trapdoor: Cannot /);
-      assertStringIncludes(stderr, message.replace("%", `file://${folder}/${name}`));
-      assertStringIncludes(stderr, name);
-    }
-  });
-  const plain = "http://example.com/callbacks.ts";
-  oneLine(await trapdoor(["--backdoor", plain, HELLO]), 1, "try https://example.com/callbacks.ts");
-  oneLine(await trapdoor(["--backdoor", "ftp://x/y.ts", HELLO]), 1, "scheme ftp: is not one of");
-  const missing = await trapdoor(["--backdoor", "/nowhere/callbacks.ts", HELLO]);
-  oneLine(missing, 1, "check the path; a plain one starts at the current directory");
-  await using site = serveLoopback(() => Promise.resolve(new Response("no", { status: 500 })));
-  const { code, stderr } = await trapdoor(["--backdoor", `${site.url}x.ts`, HELLO]);
-  assertEquals(code, 1);
-  assertStringIncludes(stderr, `trapdoor: Cannot load callback module ${site.url}x.ts: `);
-});
+testExcept(
+  "a callback module that can't be used is named, and what to do, and the guest does not start",
+  async () => {
+    await withFolder(async (folder) => {
+      for (const [name, [text, message]] of Object.entries(BAD_MODULES)) {
+        await Deno.writeTextFile(`${folder}/${name}`, text);
+        const { code, stdout, stderr } = await trapdoor(["--backdoor", `${folder}/${name}`, HELLO]);
+        assertEquals([code, stdout], [1, ""], name);
+        assertMatch(stderr, /^trapdoor: Cannot /);
+        assertStringIncludes(stderr, message.replace("%", `file://${folder}/${name}`));
+        assertStringIncludes(stderr, name);
+      }
+    });
+    const plain = "http://example.com/callbacks.ts";
+    oneLine(
+      await trapdoor(["--backdoor", plain, HELLO]),
+      1,
+      "try https://example.com/callbacks.ts",
+    );
+    oneLine(await trapdoor(["--backdoor", "ftp://x/y.ts", HELLO]), 1, "scheme ftp: is not one of");
+    const missing = await trapdoor(["--backdoor", "/nowhere/callbacks.ts", HELLO]);
+    oneLine(missing, 1, "check the path; a plain one starts at the current directory");
+    await using site = serveLoopback(() => Promise.resolve(new Response("no", { status: 500 })));
+    const { code, stderr } = await trapdoor(["--backdoor", `${site.url}x.ts`, HELLO]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, `trapdoor: Cannot load callback module ${site.url}x.ts: `);
+  },
+);
 
 Deno.test("errors of callbacks are reported with their stack, and --backdoor-errors=stop ends the guest", async () => {
   await withFolder(async (folder) => {
@@ -602,7 +610,7 @@ Deno.test("a plain program needs --allow-read of its own file, and nothing more"
   });
 });
 
-Deno.test("a missing permission is named when it is needed", async () => {
+testExcept("a missing permission is named when it is needed", async () => {
   const only = (...permissions: string[]) => ({ permissions });
   oneLine(await trapdoor([HELLO], only()), 1, "run with --allow-read (or -A)");
   oneLine(await trapdoor([], only()), 1, "run with --allow-read (or -A)");
@@ -633,7 +641,7 @@ testWith(
   },
 );
 
-Deno.test("a file that can't be run is named with the reason", async () => {
+testExcept("a file that can't be run is named with the reason", async () => {
   const hello = await Deno.readFile(HELLO);
   await withFolder(async (folder) => {
     const check = async (name: string, bytes: Uint8Array | string, message: string) => {

@@ -133,6 +133,18 @@ export const EXCEPT: readonly {
     where: ({ without }) => without.includes("retarget"),
     why: "counts the records that retargeting saves",
   },
+  ...[
+    "--version and --help print to standard output when they are given",
+    "wrong usage is one line and exit status 2",
+    "a callback module that can't be used is named, and what to do, and the guest does not start",
+    "a missing permission is named when it is needed",
+    "a file that can't be run is named with the reason",
+  ].map((test) => ({
+    file: "cli_test",
+    test,
+    where: (c: Configuration) => nameOf(c) !== "auto",
+    why: "starts no guest",
+  })),
 ];
 
 /** Paths of the files that a configuration runs, longest first; all files for the plain run. */

@@ -51,7 +51,9 @@ Deno.test("EXCEPT names tests that are there, by testExcept", async () => {
   for (const { file, test } of EXCEPT) {
     assert(file in FUNCTIONAL, file);
     const text = await Deno.readTextFile(new URL(`${file}.ts`, TESTS));
-    assert(text.includes(`testExcept("${test}"`), `${file} has no test "${test}" in the list`);
+    const calls = text.split(`"${test}"`).slice(0, -1);
+    const listed = calls.some((before) => before.trimEnd().endsWith("testExcept("));
+    assert(listed, `${file} has no testExcept "${test}"`);
   }
   for (const each of CONFIGURATIONS) assert(exceptions(each) <= EXCEPT.length);
 });
