@@ -11,7 +11,8 @@ import { generate, KINDS } from "./fuzz/generator.ts";
 import { DATA, DATA_SIZE, TEXT, TEXT_SIZE } from "./fuzz/layout.ts";
 import { programImage } from "./fuzz/program.ts";
 import { Random } from "./fuzz/random.ts";
-import { assemble, compareCpus, compiling } from "./wasm_fuzz.ts";
+import { compiling } from "./configuration.ts";
+import { assemble, compareCpus } from "./wasm_fuzz.ts";
 
 const XLENS = [64, 32] as const;
 const LIMIT = 20_000_000;

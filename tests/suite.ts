@@ -70,6 +70,8 @@ export const FUNCTIONAL: Readonly<
     why: "is about wasm",
   },
   configuration_test: {},
+  stored_code_test: {},
+  translations_test: {},
   interp_ops_test: {},
   wild_test: {},
   backdoor_run_test: {},

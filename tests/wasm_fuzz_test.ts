@@ -26,14 +26,14 @@ Deno.test("compiled code executes a million random instructions as the interpret
 });
 
 Deno.test("tierCampaign reports seed, code, registers, IR, wasm and how to replay when a tier is wrong", async () => {
-  // A wrong tier: one addition of each module subtracts.
+  // A wrong tier: one exclusive or of each module is inclusive.
   const { Module } = WebAssembly, reports: string[] = [];
   WebAssembly.Module = class extends Module {
     constructor(bytes: BufferSource) {
       const wrong = new Uint8Array(bytes as Uint8Array<ArrayBuffer>);
-      // i64.add, then local.set or local.tee.
-      const at = wrong.findIndex((byte, i) => byte === 0x7c && (wrong[i + 1] & ~3) === 0x20);
-      if (at >= 0) wrong[at] = 0x7d;
+      // i64.xor, then local.set or local.tee.
+      const at = wrong.findIndex((byte, i) => byte === 0x85 && (wrong[i + 1] & ~3) === 0x20);
+      if (at >= 0) wrong[at] = 0x84;
       super(wrong);
     }
   };

@@ -5,7 +5,6 @@
  */
 import type { RegionBlock } from "../engine/region.ts";
 import type { BodyWriter } from "./encoder.ts";
-import type { Limit } from "./float.ts";
 import type { Helper } from "./helpers.ts";
 import type { Registers } from "./registers.ts";
 
@@ -66,12 +65,19 @@ export type ExitReason =
   /** Code that is not compiled, or a return that compiled code did not call. */
   | "target";
 
+/**
+ * Locals with which one comparison tells ordinary results. Twice the bits of a number, without its low word if it is
+ * a double, and less those of the smallest normal number where results may underflow, are below the limit exactly if
+ * the number is ordinary; while `Slot.FP_FAST` is 0 the limit is 0, and nothing is.
+ */
+export type Limit = "sum64" | "product64" | "sum32" | "product32";
+
 /** One function under construction. */
 export interface Body {
   readonly w: BodyWriter;
   readonly registers: Registers;
   readonly layout: EmitLayout;
-  /** Locals that tell ordinary floating-point results: see `float.ts`. */
+  /** Locals with the limits that are in use. */
   readonly limits: ReadonlyMap<Limit, number>;
   /** Slots whose value is known to be NaN-boxed, here. */
   readonly boxed: Set<number>;

@@ -12,9 +12,9 @@
 import { findLiveness, isBackEdge, type Liveness } from "../engine/liveness.ts";
 import { Ending, type Region, type RegionBlock } from "../engine/region.ts";
 import { Effect, JumpHint, Op as Ir, OPS, slotFields, WORDS } from "../ir/ops.ts";
-import { type Body, type EmitLayout, type ExitReason, FAR_EXIT } from "./body.ts";
+import { type Body, type EmitLayout, type ExitReason, FAR_EXIT, type Limit } from "./body.ts";
 import { BodyWriter, Op, type PlainOp, ValType } from "./encoder.ts";
-import { emitFloat, type Limit, limitOf, loadLimits, makesBoxed } from "./float.ts";
+import { emitFloat, limitOf, loadLimits, makesBoxed } from "./float.ts";
 import { emitInteger } from "./integer.ts";
 import { emitMemory, findGroups, type Group, rightOf } from "./memory.ts";
 import { Registers } from "./registers.ts";
@@ -444,7 +444,7 @@ export class Emitter implements Body {
   step(block: RegionBlock, at: number): void {
     const { w, registers } = this, { code } = block.ir, { effect } = OPS[code[at]];
     const fields = FIELDS[code[at]];
-    if (effect >= Effect.LOAD && effect <= Effect.STORE || code[at] === Ir.invalidate) {
+    if (effect === Effect.LOAD || effect === Effect.STORE) {
       return this.leave(block, at, "op");
     }
     registers.save(new Set(fields.reads.map((field) => code[at + field])));

@@ -12,7 +12,7 @@
  */
 import type { RegionBlock } from "../engine/region.ts";
 import { Fp, Op as Ir, Slot } from "../ir/ops.ts";
-import type { Body } from "./body.ts";
+import type { Body, Limit } from "./body.ts";
 import { Op, type PlainOp, ValType } from "./encoder.ts";
 import type { Helper } from "./helpers.ts";
 
@@ -102,13 +102,6 @@ interface Arithmetic {
   /** Whether results below the normal range may be inexact. */
   underflows: boolean;
 }
-/**
- * Locals with which one comparison tells ordinary results. Twice the bits of a number, without its low word if it is
- * a double, and less those of the smallest normal number where results may underflow, are below the limit exactly if
- * the number is ordinary; while `Slot.FP_FAST` is 0 the limit is 0, and nothing is.
- */
-export type Limit = "sum64" | "product64" | "sum32" | "product32";
-
 const INFINITE = { 64: 0x7ff0_0000, 32: 0x7f80_0000 }, NORMAL = { 64: 0x10_0000, 32: 0x80_0000 };
 const LIMITS: Readonly<Record<Limit, number>> = {
   sum64: 2 * INFINITE[64],

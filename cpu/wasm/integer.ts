@@ -146,7 +146,7 @@ export function emitInteger(c: Body, code: Int32Array, at: number): boolean {
     w.i64Const(0);
     w.op(Op.i64_ne);
     w.op(Op.select);
-  } else return op === Ir.nop || op === Ir.fence;
+  } else return op === Ir.nop || op === Ir.fence || op === Ir.invalidate;
   registers.set(d);
   return true;
 }
