@@ -10,7 +10,7 @@ import {
   type RunResult,
   type UserMachineOptions,
 } from "./machine/machine.ts";
-import { cacheDirectory } from "./machine/translations.ts";
+import { cacheDirectory } from "./ffi/cache_directory.ts";
 import { ALL_PASSES, type PassOptions } from "./cpu/ir/builder.ts";
 import { MAX_GUEST_BYTES } from "./mmu/arena.ts";
 import { checkDenoVersion, VERSION } from "./version.ts";
@@ -28,10 +28,12 @@ Usage: deno run -A mod.ts [options] [program [args...]]
   --arg0 NAME             what the program sees as argv[0]
   --cwd PATH              guest working directory (default /)
   --memory SIZE           guest memory, such as 256M or 1G (default 1G, less than 2G)
-  --tier NAME             auto, interp or wasm (compile everything at once)
+  --tier NAME             auto, interp, wasm or native (the last two compile everything at once)
   --without-passes LIST   translate without these passes, to debug the translator: ${
   Object.keys(ALL_PASSES).join(",")
 }
+  --jobs N                most C compilers at a time for native code (default: processors - 1)
+  --cache info|clear      say what is in the cache of native code, or delete it; no program is run
   --max-instructions N    stop after N guest instructions
   --trace[=FILE]          write each instruction to standard error or a file
   --strace                write each system call to standard error
@@ -71,6 +73,8 @@ const STRINGS = [
     "memory",
     "tier",
     "without-passes",
+    "jobs",
+    "cache",
   ],
   ...["max-instructions", "trace", "stats"],
 ];
@@ -368,6 +372,21 @@ export async function main(args: string[]): Promise<number> {
   }
 }
 
+/** `--cache`: what native code is remembered. */
+async function aboutCache(what: "info" | "clear"): Promise<number> {
+  const { NativeError, openCache } = await import("./ffi/native.ts");
+  try {
+    const cache = openCache(), done = what === "clear" ? "deleted" : "in";
+    const { directory, entries, bytes } = what === "clear" ? cache.clear() : cache.info();
+    console.log(`${entries} entries, ${bytes} bytes ${done} ${directory}`);
+    return 0;
+  } catch (cause) {
+    if (!(cause instanceof NativeError)) throw cause;
+    error(cause.message);
+    return FAILED;
+  }
+}
+
 async function run({ values, flags, program }: Parsed): Promise<number> {
   if (flags.has("help")) {
     console.log(HELP);
@@ -378,6 +397,10 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
     return 0;
   }
   const one = (name: string) => values[name]?.[0];
+  const cache = one("cache");
+  if (cache !== undefined) {
+    return await aboutCache(oneOf("cache", cache, ["info", "clear"]));
+  }
   const demo = program.length === 0;
   if (demo && one("backdoor") !== undefined) {
     throw new UsageError("--backdoor needs a program to run; try --help");
@@ -413,11 +436,16 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
   if (arg0 !== undefined) options.arg0 = arg0;
   if (cwd !== undefined) options.cwd = cwd;
   if (memory !== undefined) options.memory = parseSize(memory);
-  options.tier = oneOf("tier", one("tier") ?? "auto", ["auto", "interp", "wasm"]);
-  const cache = cacheDirectory();
-  if (cache !== undefined) options.cache = cache;
+  options.tier = oneOf("tier", one("tier") ?? "auto", ["auto", "interp", "wasm", "native"]);
+  const kept = cacheDirectory();
+  if (kept !== undefined) options.cache = kept;
   const without = one("without-passes");
   if (without !== undefined) options.passes = parsePasses(without);
+  const jobs = one("jobs");
+  if (jobs !== undefined) {
+    options.jobs = parseCount("jobs", jobs);
+    if (options.jobs === 0) throw new UsageError("--jobs 0: at least one compiler is needed");
+  }
   const limit = one("max-instructions");
   const maxInstructions = limit === undefined ? Infinity : parseCount("max-instructions", limit);
   const stats = one("stats");

@@ -12,6 +12,7 @@ import { ALL_PASSES, type PassOptions } from "../cpu/ir/builder.ts";
 import type { RegisterInfo } from "../cpu/isa/isa.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
+import { nativeTier } from "./native.ts";
 import { MachineError, readProgram } from "./program.ts";
 import { type InputSource, type OutputSink, streamsOf } from "./streams.ts";
 import { TARGETS } from "./targets.ts";
@@ -58,7 +59,9 @@ export interface UserMachineOptions {
   /** Bytes of guest memory, less than 2 GiB; 1 GiB if absent. Host memory is used as the guest touches it. */
   memory?: number;
   /** Executor; "auto" if absent. */
-  tier?: "auto" | "interp" | "wasm";
+  tier?: "auto" | "interp" | "wasm" | "native";
+  /** Most C compilers at a time for the native tier; one fewer than the host has processors if absent. */
+  jobs?: number;
   /** Optimisation passes to switch off, for debugging the translator; all are on if absent. */
   passes?: Partial<PassOptions>;
   /** Gets each instruction as text before it is executed (slow). */
@@ -298,7 +301,7 @@ export class Machine extends EventTarget {
       const cpu: Cpu = new Cpu(target.isa(), memory, {
         seconds: () => host.clock.monotonic() / 1000,
         passes: { ...ALL_PASSES, ...options.passes },
-        ...(options.tier === "wasm" ? { heat: 0 } : {}),
+        ...(options.tier === "wasm" || options.tier === "native" ? { heat: 0 } : {}),
         trace: trace && ((pc) => {
           const { bits, length, text } = cpu.disassemble(pc);
           const word = (bits >>> 0).toString(16).padStart(length * 2, "0");
@@ -331,7 +334,9 @@ export class Machine extends EventTarget {
         const { WasmTier } = await import("../cpu/wasm/tier.ts");
         cpu.addTier((services) => new WasmTier(memory.arena, services));
       };
+      const native = nativeTier(cpu, memory.arena, options);
       if (options.tier === "wasm") await addTier();
+      if (options.tier === "native") await native.force();
       const backdoor = callbacks === undefined
         ? undefined
         : await (await import("./backdoor.ts")).openBackdoor(callbacks, memory, program, {
@@ -347,7 +352,9 @@ export class Machine extends EventTarget {
         host,
         program,
         backdoor,
-        ...((options.tier ?? "auto") === "auto" ? { onLongRun: addTier } : {}),
+        ...((options.tier ?? "auto") === "auto"
+          ? { onLongRun: addTier, onLongerRun: native.begin }
+          : {}),
         backdoorPath,
         grants: (options.dirs ?? []).map((dir) =>
           typeof dir === "string" ? grantFromOption(dir) : dir
@@ -364,7 +371,7 @@ export class Machine extends EventTarget {
       await backdoor?.channel.start();
       const quietly = (close: () => Promise<void>) => () =>
         close().catch((error) => options.note?.(`At the guest's end: ${error}`));
-      machine = new Machine(name, process, closers.map(quietly));
+      machine = new Machine(name, process, [...closers, native.close].map(quietly));
       return machine;
     } catch (cause) {
       const known = [ElfError, BackdoorModuleError, HostError, RangeError];
@@ -508,10 +515,15 @@ export class Machine extends EventTarget {
   }
 
   #tierShares(): Record<string, number> {
-    const { tier, tierInstructions, instructions } = this.#process.cpu;
+    const { tier, upperTier, tierInstructions, upperInstructions, instructions } =
+      this.#process.cpu;
     if (!tier) return { interp: 1 };
-    const compiled = instructions === 0 ? 0 : tierInstructions / instructions;
-    return { interp: 1 - compiled, [tier.name]: compiled };
+    const share = (count: number) => instructions === 0 ? 0 : count / instructions;
+    return {
+      interp: 1 - share(tierInstructions),
+      [tier.name]: share(tierInstructions - upperInstructions),
+      ...(upperTier ? { [upperTier.name]: share(upperInstructions) } : {}),
+    };
   }
 
   /** Figures so far. */

@@ -17,33 +17,6 @@ const SUFFIX = ".code";
 const granted = (descriptor: Deno.PermissionDescriptor) =>
   Deno.permissions.querySync(descriptor).state === "granted";
 
-/** An environment variable, if there is one that may be read. */
-function variable(name: string): string | undefined {
-  return granted({ name: "env", variable: name }) ? Deno.env.get(name) || undefined : undefined;
-}
-
-/**
- * The directory for what may be kept between runs: TRAPDOOR_CACHE, else "trapdoor" in the platform's cache directory.
- *
- * @returns undefined if it can't be found out without asking for a permission, or TRAPDOOR_CACHE is "off".
- */
-export function cacheDirectory(): string | undefined {
-  const own = variable("TRAPDOOR_CACHE");
-  if (own !== undefined) return own === "off" ? undefined : own;
-  const under = (name: string, rest: string) => {
-    const base = variable(name);
-    return base && `${base}/${rest}trapdoor`;
-  };
-  switch (Deno.build.os) {
-    case "windows":
-      return under("LOCALAPPDATA", "");
-    case "darwin":
-      return under("HOME", "Library/Caches/");
-    default:
-      return under("XDG_CACHE_HOME", "") ?? under("HOME", ".cache/");
-  }
-}
-
 /**
  * What the translator is: size and time of its files, as a checkout may be edited.
  *

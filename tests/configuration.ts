@@ -16,11 +16,21 @@ import type { UserMachineOptions } from "../machine/machine.ts";
 import type { AddressSpace } from "../mmu/address_space.ts";
 import { type Configuration, EXCEPT, nameOf, type Tier } from "./suite.ts";
 
+/** The native tier needs a compiler and a cache: it is there where all tests are run with it. */
+const native = Deno.env.get("TRAPDOOR_TIER") === "native"
+  ? await (await import("./native_tools.ts")).nativeTools()
+  : undefined;
+if (native) addEventListener("unload", () => native[Symbol.dispose]());
+
 /** Makes each tier that compiles, on a CPU of its own: a new tier needs a line here and one in suite.ts. */
 const FACTORIES: Readonly<
   Record<Exclude<Tier, "auto" | "interp">, (space: AddressSpace) => TierFactory>
 > = {
   wasm: (space) => (services) => new WasmTier(space.arena, services),
+  native: (space) => {
+    if (!native) throw new Error("Cannot make the native tier: TRAPDOOR_TIER is not native");
+    return native.tier(space);
+  },
 };
 const TIERS: readonly string[] = ["auto", "interp", ...Object.keys(FACTORIES)];
 

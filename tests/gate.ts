@@ -20,7 +20,7 @@ import {
 const ROOT = new URL("../", import.meta.url);
 
 /** Where docstrings have examples. */
-const LIBRARY = ["mod.ts", "version.ts", "backdoor", "cpu", "mmu", "machine"];
+const LIBRARY = ["mod.ts", "version.ts", "backdoor", "cpu", "mmu", "machine", "ffi"];
 
 /** Counts of a step. */
 export interface Counts {

@@ -50,6 +50,8 @@ export const NO_ISA = {
     "machine/user/elf.ts",
     // The Linux ABI of one ISA: numbers, layouts, register roles.
     "machine/user/riscv_abi.ts",
+    // Names of host processors.
+    "ffi/platform.ts",
   ] as readonly string[],
   pattern: /riscv|rv32|rv64|aarch64|arm64|x86|amd64/i,
 };
@@ -76,7 +78,11 @@ const COLD_NODES = [
 /** Rule 8: root of the library graph, and the imports in it that are not relative. */
 export const LIBRARY = {
   root: "mod.ts",
-  except: [{ file: "cli.ts", specifier: /^jsr:@std\/cli@/ }],
+  except: [
+    { file: "cli.ts", specifier: /^jsr:@std\/cli@/ },
+    // A hash at once; Web Crypto has only promises.
+    { file: "ffi/cache.ts", specifier: /^node:crypto$/ },
+  ],
 };
 
 /** Files that import modules whose URL is computed: the user's. */

@@ -84,6 +84,14 @@ export const FUNCTIONAL: Readonly<
     why: "evaluates an instruction's IR, in no tier",
   },
   paper_test: {},
+  native_tier_test: {
+    where: () => false,
+    why: "runs the wasm tier's programs in the native tier itself",
+  },
+  native_cache_test: {
+    where: () => false,
+    why: "is about files, compilers and permissions, of the native tier alone",
+  },
 };
 
 /** Files that are run once, and why. */

@@ -1,6 +1,7 @@
 /** Translated code on disk: used when it is there and whole, and otherwise as if it were not there. */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
-import { cacheDirectory, Translations } from "../machine/translations.ts";
+import { cacheDirectory } from "../ffi/cache_directory.ts";
+import { Translations } from "../machine/translations.ts";
 import { Machine, type UserMachineOptions } from "../mod.ts";
 import { Program } from "../bench/lib/guest.ts";
 import { file, trapdoor, withFolder } from "./emulator.ts";

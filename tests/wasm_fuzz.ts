@@ -26,8 +26,16 @@ import {
 } from "./fuzz/layout.ts";
 import type { Random } from "./fuzz/random.ts";
 import { stopName } from "./fuzz/runner.ts";
+import type { MakeTier } from "./native_tools.ts";
 
 const hex = (x: bigint | number) => `0x${BigInt.asUintN(64, BigInt(x)).toString(16)}`;
+
+let usual: MakeTier | undefined;
+
+/** Lets pairs have another tier from now on. */
+export function useTier(tier: MakeTier): void {
+  usual = tier;
+}
 
 /** Names of slots in a snapshot, for messages. */
 function slotName(cpu: Cpu, slot: number): string {
@@ -118,7 +126,7 @@ export class Pair {
   interpreted!: Cpu;
   compiled!: Cpu;
 
-  constructor(readonly xlen: 32 | 64, guestBytes = 1 << 20) {
+  constructor(readonly xlen: 32 | 64, guestBytes = 1 << 20, readonly tier = usual) {
     this.spaces = [0, 1].map(() => new AddressSpace(new Arena(guestBytes)));
     this.reset({});
   }
@@ -129,7 +137,9 @@ export class Pair {
     const { isa } = tablesOf(this.xlen), [plain, other] = this.spaces;
     const passes = options.passes ?? PASSES;
     this.interpreted = new Cpu(isa, plain, { passes });
-    this.compiled = new Cpu(isa, other, { ...compiling(other, options.heat), passes });
+    const tier = this.tier ?? usual;
+    const made = tier ? { tier: tier(other) } : {};
+    this.compiled = new Cpu(isa, other, { ...compiling(other, options.heat), ...made, passes });
     if (options.flushes) {
       const { cache } = this.compiled, { random, chance } = options.flushes;
       const install = cache.install.bind(cache);

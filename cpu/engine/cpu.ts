@@ -61,6 +61,10 @@ const MAX_BATCH_INSNS = 1000;
 const MAX_SAMPLES = 1 << 16;
 /** Default of {@linkcode CpuOptions.heat}. */
 const HEAT = 3;
+/** Stays in a tier that end at an address, or began there, until the upper tier gets its region. */
+const UPPER_HEAT = 8;
+/** What it counts to be left by the upper tier for a lower one. */
+const LEFT_HEAT = 1 / 64;
 const STATE_SLOTS = [
   Slot.FP_FLAGS,
   Slot.FP_RM,
@@ -68,6 +72,13 @@ const STATE_SLOTS = [
   Slot.EXCLUSIVE_ADDRESS,
   Slot.EXCLUSIVE_VALUE,
 ];
+
+/** First and last page of a compiled region, and where its code is entered. */
+interface CompiledRegion {
+  readonly first: number;
+  readonly last: number;
+  readonly entries: readonly number[];
+}
 
 /** A CPU of some instruction set on an address space. */
 export class Cpu {
@@ -108,9 +119,14 @@ export class Cpu {
   #tier: CompilingTier | undefined;
   readonly #heatLimit: number;
   readonly #heat = new Map<number, number>();
-  /** First and last page of each compiled region, by its address. */
-  readonly #regions = new Map<number, { first: number; last: number }>();
+  /** What each tier has, by the address it was compiled for. */
+  readonly #regions = new Map<number, CompiledRegion>();
   #tierRetired = 0;
+  /** The tier for the hottest code, preferred where it has code. */
+  #upper: CompilingTier | undefined;
+  readonly #upperRegions = new Map<number, CompiledRegion>();
+  readonly #upperHeat = new Map<number, number>();
+  #upperRetired = 0;
   /** Counts changes of translated code. */
   #changes = 0;
   /** Why compiled code must leave, if a backdoor call said so. */
@@ -143,7 +159,10 @@ export class Cpu {
       this.#changes++;
       this.#dropRegions(0, Infinity);
     };
-    space.onRightsLost = () => this.#tier?.forgetRights();
+    space.onRightsLost = () => {
+      this.#tier?.forgetRights();
+      this.#upper?.forgetRights();
+    };
     space.onCodeChange = (first, last) => {
       this.#changes++;
       this.#dropRegions(first, last);
@@ -155,14 +174,24 @@ export class Cpu {
     }
   }
 
-  /** Adds the compiling tier, if it was not given at the start. @throws {Error} If there is one. */
+  /**
+   * Adds a compiling tier, if it was not given at the start. A second one gets what is hottest in the first.
+   *
+   * @throws {Error} If there are two.
+   */
   addTier(factory: TierFactory): void {
-    if (this.#tier) throw new Error(`Cannot add a tier: there is ${this.#tier.name} already`);
-    this.#tier = factory({
+    if (this.#upper) throw new Error(`Cannot add a tier: there is ${this.#upper.name} already`);
+    const tier: CompilingTier = factory({
       step: (codeIndex) => this.#interp.step(codeIndex),
       backdoor: (codeIndex) => this.#answerBackdoor(codeIndex),
       dropped: (pc) => this.#forgetRegion(pc),
+      lift: (pc, limit) => this.#lift(pc, limit),
+      entries: () => this.#regions.keys(),
+      ready: (pc) => this.#ready(pc),
+      compile: (pc) => this.#compile(pc, tier),
     });
+    if (this.#tier) this.#upper = tier;
+    else this.#tier = tier;
   }
 
   /** Takes stores to readable, unwritable pages. */
@@ -192,14 +221,30 @@ export class Cpu {
     return this.#retired;
   }
 
-  /** Guest instructions executed by the compiling tier. */
+  /** Guest instructions executed by the compiling tiers. */
   get tierInstructions(): number {
     return this.#tierRetired;
+  }
+
+  /** Those of them that the second tier executed. */
+  get upperInstructions(): number {
+    return this.#upperRetired;
   }
 
   /** The compiling tier, if there is one. */
   get tier(): CompilingTier | undefined {
     return this.#tier;
+  }
+
+  /** The second compiling tier, if there is one. */
+  get upperTier(): CompilingTier | undefined {
+    return this.#upper;
+  }
+
+  /** The tier that runs what is at a guest address, if one has it. */
+  #tierOf(pc: number): CompilingTier | undefined {
+    if (this.#upper?.has(pc)) return this.#upper;
+    return this.#tier?.has(pc) ? this.#tier : undefined;
   }
 
   /** A register's description. @throws {RangeError} For an unknown name. */
@@ -332,24 +377,34 @@ export class Cpu {
     const heat = (this.#heat.get(pc) ?? 0) + 1;
     if (this.#heat.size >= MAX_SAMPLES) this.#heat.clear();
     this.#heat.set(pc, heat);
-    if (heat >= this.#heatLimit) this.#compile(pc);
+    if (heat >= this.#heatLimit && this.#tier) this.#compile(pc, this.#tier);
+  }
+
+  /** Counts that much of the time in the lower tier is spent at `pc`. */
+  #promote(pc: number, by: number): void {
+    const upper = this.#upper;
+    if (!upper || upper.has(pc)) return;
+    const before = this.#upperHeat.get(pc) ?? 0, heat = before + by;
+    if (this.#upperHeat.size >= MAX_SAMPLES) this.#upperHeat.clear();
+    this.#upperHeat.set(pc, heat);
+    if (before < UPPER_HEAT && heat >= UPPER_HEAT) this.#compile(pc, upper);
+  }
+
+  /** A block for a region, from the cache if it may have any length. */
+  #lift(pc: number, limit?: number): IrBlock | undefined {
+    return limit === undefined ? this.cache.get(pc) ?? this.lift(pc) : this.lift(pc, limit);
   }
 
   /** The region at `pc`, and those of the functions it calls, as far as they were executed and aren't compiled. */
   #collect(pc: number): Region[] {
-    const tier = this.#tier!;
     const regions: Region[] = [], seen = new Set<number>();
     const queue = [pc];
     let count = 0;
     for (const at of queue) {
       if (seen.has(at)) continue;
       seen.add(at);
-      if (at !== pc && (tier.has(at) || !this.cache.get(at))) continue;
-      const region = formRegion(
-        at,
-        (block, limit) =>
-          limit === undefined ? this.cache.get(block) ?? this.lift(block) : this.lift(block, limit),
-      );
+      if (at !== pc && (this.#tierOf(at) || !this.cache.get(at))) continue;
+      const region = formRegion(at, (block, limit) => this.#lift(block, limit));
       if (!region) continue;
       if (region.count < 2) {
         if (at === pc) return regions;
@@ -363,10 +418,9 @@ export class Cpu {
     return regions;
   }
 
-  /** Compiles the region at `pc`. */
-  #compile(pc: number): void {
-    const tier = this.#tier;
-    if (!tier || tier.has(pc)) return;
+  /** Compiles what is at `pc`. */
+  #compile(pc: number, tier: CompilingTier): void {
+    if (this.#tierOf(pc) === tier) return;
     const regions = this.#collect(pc);
     if (regions.length === 0) return;
     const placed = new Map<IrBlock, number>();
@@ -376,48 +430,84 @@ export class Cpu {
       if (start === undefined) placed.set(ir, start = this.#install(ir, false).start);
       return start;
     };
-    for (const region of regions) {
+    const known = tier === this.#upper ? this.#upperRegions : this.#regions;
+    const note = (at: number, blocks: readonly IrBlock[], entries: readonly number[]) => {
       let first = Infinity, last = 0;
-      for (const { ir } of region.blocks) {
+      for (const ir of blocks) {
         const from = Math.floor(ir.pc / PAGE_SIZE);
         const to = Math.floor((ir.pc + ir.bytes - 1) / PAGE_SIZE);
         for (let page = from; page <= to; page++) this.space.watch(page);
         first = Math.min(first, from);
         last = Math.max(last, to);
       }
-      this.#regions.set(region.pc, { first, last });
-    }
-    tier.add(regions, codeIndex);
-    const entries = regions.map((region) =>
-      this.cache.get(region.pc) ?? this.translate(region.pc)!
-    );
+      known.set(at, { first, last, entries });
+    };
+    const made = tier.add(regions, codeIndex);
+    if (made) note(pc, made.blocks, made.entries);
+    else {for (const region of regions) {
+        note(region.pc, region.blocks.map(({ ir }) => ir), [region.pc]);
+      }}
+    if (!this.cache.get(pc)) this.translate(pc);
     if (generation !== this.cache.generation) {
       // The cache started anew on the way: the code indices in the compiled code are stale.
-      for (const region of regions) tier.drop(region.pc);
+      for (const at of made ? [pc] : regions.map((region) => region.pc)) this.#drop(at, tier);
       return;
     }
-    for (const entry of entries) this.cache.code[entry.start] = Op.enter;
+    if (!tier.has(pc)) return;
+    if (made) this.#ready(pc);
+    else for (const region of regions) this.#ready(region.pc);
+  }
+
+  /** There is new compiled code for `pc`: makes the interpreter, and a lower tier, leave where it is entered. */
+  #ready(pc: number): void {
+    const upper = this.#upperRegions.get(pc), region = upper ?? this.#regions.get(pc);
+    for (const entry of region?.entries ?? []) {
+      if (upper && this.#regions.has(entry)) this.#tier!.drop(entry);
+      this.#mark(entry);
+    }
+  }
+
+  /** Makes the interpreter leave at a block that is compiled, and stay in one that isn't any more. */
+  #mark(pc: number): void {
+    const start = this.cache.find(pc), { code } = this.cache;
+    if (start < 0) return;
+    if (this.#tierOf(pc)) code[start] = Op.enter;
+    else if (code[start] === Op.enter) code[start] = this.cache.get(pc)!.code[0];
+  }
+
+  #drop(pc: number, tier: CompilingTier): void {
+    tier.drop(pc);
+    if (tier !== this.#upper) return this.#forgetRegion(pc);
+    const region = this.#upperRegions.get(pc);
+    this.#upperRegions.delete(pc);
+    this.#upperHeat.delete(pc);
+    for (const entry of region?.entries ?? []) this.#mark(entry);
   }
 
   #dropRegions(firstPage: number, lastPage: number): void {
-    for (const [pc, { first, last }] of this.#regions) {
-      if (last >= firstPage && first <= lastPage) this.#tier!.drop(pc);
+    for (const regions of [this.#regions, this.#upperRegions]) {
+      const tier = regions === this.#regions ? this.#tier! : this.#upper!;
+      for (const [pc, { first, last }] of regions) {
+        if (last >= firstPage && first <= lastPage) this.#drop(pc, tier);
+      }
     }
   }
 
-  /** Compiled code for an address is gone: its block is interpreted again. */
+  /** The lower tier's code for an address is gone. */
   #forgetRegion(pc: number): void {
     if (!this.#regions.delete(pc)) return;
     this.#heat.delete(pc);
-    const entry = this.cache.get(pc);
-    if (entry) this.cache.code[entry.start] = entry.code[0];
+    this.#mark(pc);
   }
 
   /** Code index of the block at `pc`, which is translated if need be; -1 if it can't be fetched. */
   #find(pc: number): number {
-    if (this.#tier && this.#heatLimit === 0) this.#compile(pc);
+    if (this.#tier && this.#heatLimit === 0) this.#compile(pc, this.#tier);
     const start = this.cache.find(pc);
-    return start >= 0 ? start : this.translate(pc)?.start ?? -1;
+    if (start < 0) return this.translate(pc)?.start ?? -1;
+    // Compiled code may have come or gone since the block was last used.
+    this.#mark(pc);
+    return start;
   }
 
   #instructionsAt(ip: number): number {
@@ -436,13 +526,12 @@ export class Cpu {
     const end = this.#retired + limit;
     this.#pcWritten = false;
     if (this.trace) return this.#runTraced(end, this.trace);
-    const tier = this.#tier;
     const blockReserve = exact ? MAX_BLOCK_INSNS : 0, tierReserve = exact ? TIER_RESERVE : 0;
     while (this.#retired < end) {
       const left = end - this.#retired;
-      let reason: number;
+      let reason: number, tier: CompilingTier | undefined;
       if (left < blockReserve || this.#far !== undefined) reason = this.#step();
-      else if (tier !== undefined && tier.has(this.#pc)) {
+      else if ((tier = this.#tierOf(this.#pc)) !== undefined) {
         reason = left < tierReserve
           ? this.#step()
           : this.#runTier(tier, Math.min(left - tierReserve, TIER_FUEL));
@@ -468,8 +557,8 @@ export class Cpu {
     for (;;) {
       this.#startFuel = fuel;
       words[FUEL_WORD] = fuel;
-      const pc = tier.run(this.#pc), left = words[FUEL_WORD];
-      this.#countTier(left);
+      const start = this.#pc, pc = tier.run(start), left = words[FUEL_WORD];
+      this.#countTier(left, tier);
       if (this.#leaving !== undefined) {
         const reason = this.#leaving;
         this.#leaving = undefined;
@@ -482,20 +571,31 @@ export class Cpu {
       // What compiled code leaves to the interpreter at its first instruction is executed there.
       if (left === fuel) return this.#step();
       fuel = left;
-      if (fuel < 0) return Stop.LIMIT;
-      if (!tier.has(pc)) {
+      if (fuel < 0) {
+        if (tier !== this.#upper && this.#upper) {
+          this.#promote(pc, 1);
+          if (pc !== start) this.#promote(start, 1);
+        }
+        return Stop.LIMIT;
+      }
+      if (tier === this.#upper && !tier.has(pc)) this.#promote(pc, LEFT_HEAT);
+      // Only now: promoting may have moved the code to another tier.
+      const next = this.#tierOf(pc);
+      if (next === undefined) {
         this.#sample(pc);
         return Stop.LIMIT;
       }
+      tier = next;
     }
   }
 
   /** Counts what compiled code executed since the last time, when `left` of the fuel is left. */
-  #countTier(left: number): void {
+  #countTier(left: number, tier = this.#tier): void {
     const executed = this.#startFuel - left;
     this.#startFuel = left;
     this.#retired += executed;
     this.#tierRetired += executed;
+    if (tier === this.#upper) this.#upperRetired += executed;
   }
 
   /** Answers a backdoor call of compiled code: 0 if it goes on, else the run loop does. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { IrBlock } from "../ir/builder.ts";
 import type { Region, RegionBlock } from "./region.ts";
 
 /** Figures of a compiling tier. */
@@ -32,6 +33,22 @@ export interface TierServices {
   backdoor(codeIndex: number): number;
   /** Says that there is no code for a guest address any more. */
   dropped(pc: number): void;
+  /** The block at a guest address, of at most `limit` instructions if given; undefined if nothing can be fetched there. */
+  lift(pc: number, limit?: number): IrBlock | undefined;
+  /** Guest addresses where compiled code of another tier is entered. */
+  entries(): Iterable<number>;
+  /** Says that what {@linkcode CompilingTier.add} began for a guest address can be run from now on. */
+  ready(pc: number): void;
+  /** Forms the regions at a guest address once more and adds them to the tier. */
+  compile(pc: number): void;
+}
+
+/** What a tier made of its regions, if that is more than one function for each region's blocks. */
+export interface Compilation {
+  /** All blocks that the code depends on. */
+  readonly blocks: readonly IrBlock[];
+  /** Guest addresses where the code may be entered. */
+  readonly entries: readonly number[];
 }
 
 /** A tier that compiles regions and runs them. */
@@ -40,12 +57,12 @@ export interface CompilingTier {
   readonly name: string;
   readonly stats: TierStats;
   /**
-   * Compiles regions that belong together: the first is hot, the others are called by it, directly or not. Afterwards
-   * {@linkcode has} knows their addresses.
+   * Compiles regions that belong together: the first is hot, the others are called by it, directly or not. Afterwards,
+   * or once the tier called `TierServices.ready`, {@linkcode has} knows their addresses.
    *
    * @param codeIndex Code index of a block's first record, for `TierServices.step`.
    */
-  add(regions: readonly Region[], codeIndex: (block: RegionBlock) => number): void;
+  add(regions: readonly Region[], codeIndex: (block: RegionBlock) => number): Compilation | void;
   /** Whether there is compiled code for a guest address. */
   has(pc: number): boolean;
   /**

@@ -25,6 +25,8 @@ export interface ProcessOptions extends Omit<LinuxOptions, "cpu"> {
   backdoorPath: string;
   /** Called once, after the first {@linkcode SLICE} of instructions: the guest runs for more than a moment. */
   onLongRun?: () => Promise<void>;
+  /** Called once, after the guest has run for {@linkcode TURN} milliseconds without sleeping. */
+  onLongerRun?: () => Promise<void>;
 }
 
 /** How a run of the process ended. */
@@ -73,6 +75,7 @@ export class UserProcess {
   #stopStatus: number | undefined;
   #aborted = false;
   #onLongRun: (() => Promise<void>) | undefined;
+  #onLongerRun: (() => Promise<void>) | undefined;
   #outcome: Outcome | undefined;
   #finished: Promise<void> | undefined;
   /** Instruction count at which rings are drained next. */
@@ -100,6 +103,7 @@ export class UserProcess {
     this.memory = memory;
     this.#channel = channel;
     this.#onLongRun = options.onLongRun;
+    this.#onLongerRun = options.onLongerRun;
     const linuxCpu: LinuxCpu = {
       slots: cpu.slots,
       get pc() {
@@ -229,7 +233,10 @@ export class UserProcess {
       if (cpu.instructions >= this.#nextDrain) {
         this.#nextDrain = (Math.floor(cpu.instructions / SLICE) + 1) * SLICE;
         this.#drain();
-        if (this.#onLongRun) await this.#warmUp(this.#onLongRun);
+        if (this.#onLongRun) {
+          await this.#warmUp(this.#onLongRun);
+          this.#onLongRun = undefined;
+        }
         continue;
       }
       if (linux.poll()) {
@@ -242,7 +249,13 @@ export class UserProcess {
       const later = this.#burst(limit, limit === end);
       if (later) await this.#sleep(later);
       else if (performance.now() < turn) continue;
-      else await this.#turn();
+      else {
+        await this.#turn();
+        if (this.#onLongerRun && !this.#onLongRun) {
+          await this.#warmUp(this.#onLongerRun);
+          this.#onLongerRun = undefined;
+        }
+      }
       turn = performance.now() + TURN;
     }
   }
@@ -334,7 +347,6 @@ export class UserProcess {
   }
 
   async #warmUp(onLongRun: () => Promise<void>): Promise<void> {
-    this.#onLongRun = undefined;
     const start = performance.now();
     await onLongRun();
     this.idleMilliseconds += performance.now() - start;

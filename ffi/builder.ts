@@ -1,0 +1,117 @@
+/**
+ * Building: the helper and translations, from source to an intact library in the cache.
+ *
+ * @module
+ */
+import { Cache, sha256 } from "./cache.ts";
+import type { Compiler } from "./compiler.ts";
+import {
+  HELPER_FLAGS,
+  HELPER_LIBRARIES,
+  HOST,
+  SUFFIX,
+  unitFlags,
+  unitLibraries,
+} from "./platform.ts";
+
+/** A source and how it is compiled. */
+export interface Job {
+  /** Key in the cache. */
+  readonly key: string;
+  readonly source: string;
+  readonly flags: readonly string[];
+  readonly libraries: readonly string[];
+}
+
+/** Reads a file that is beside this module, wherever that is. */
+async function beside(name: string): Promise<string> {
+  const url = new URL(`./native/${name}`, import.meta.url);
+  if (url.protocol === "file:") return await Deno.readTextFile(url);
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`Cannot fetch ${url}: status ${response.status}`);
+  return await response.text();
+}
+
+/** Makes libraries by a compiler, or finds them in a cache. */
+export class Builder {
+  readonly cache: Cache;
+  readonly compiler: Compiler | undefined;
+  readonly #prelude: string;
+  readonly #helper: string;
+
+  private constructor(cache: Cache, compiler: Compiler | undefined, texts: string[]) {
+    this.cache = cache;
+    this.compiler = compiler;
+    const [layout, unit, helper] = texts;
+    this.#prelude = layout + unit;
+    this.#helper = this.#prelude + helper;
+  }
+
+  /** Reads the sources. @throws {Error} If they can't be read. */
+  static async open(cache: Cache, compiler: Compiler | undefined): Promise<Builder> {
+    const texts = await Promise.all(["layout.h", "unit.h", "helper.c"].map(beside));
+    return new Builder(cache, compiler, texts);
+  }
+
+  #job(source: string, flags: readonly string[], libraries: readonly string[]): Job {
+    const key = sha256(HOST, this.compiler?.identity ?? "", flags.join(" "), source);
+    return { key, source, flags, libraries };
+  }
+
+  /** The helper. */
+  helperJob(): Job {
+    return this.#job(this.#helper, HELPER_FLAGS, HELPER_LIBRARIES);
+  }
+
+  /** A translation's text. */
+  unitJob(text: string, features: number, level: number): Job {
+    return this.#job(this.#prelude + text, unitFlags(features, level), unitLibraries(features));
+  }
+
+  #files({ source, flags, libraries }: Job): { input: string; output: string; args: string[] } {
+    const input = this.cache.temporary(".c"), output = this.cache.temporary(SUFFIX);
+    Deno.writeTextFileSync(input, source);
+    return { input, output, args: [...flags, "-o", output, input, ...libraries] };
+  }
+
+  #compilerFor(): Compiler {
+    if (!this.compiler) throw new Error("Cannot compile: there is no C compiler");
+    return this.compiler;
+  }
+
+  /** Path of the library for a job, compiled in the background if need be. @throws {Error} If that fails. */
+  async build(job: Job): Promise<string> {
+    const found = this.cache.find(job.key);
+    if (found !== undefined) return found;
+    const compiler = this.#compilerFor(), { input, output, args } = this.#files(job);
+    try {
+      await compiler.run(args);
+      return this.cache.store(job.key, output);
+    } finally {
+      removeIfThere(input, output);
+    }
+  }
+
+  /** The same at once. */
+  buildSync(job: Job): string {
+    const found = this.cache.find(job.key);
+    if (found !== undefined) return found;
+    const compiler = this.#compilerFor(), { input, output, args } = this.#files(job);
+    try {
+      compiler.runSync(args);
+      return this.cache.store(job.key, output);
+    } finally {
+      removeIfThere(input, output);
+    }
+  }
+}
+
+function removeIfThere(...paths: string[]): void {
+  for (const path of paths) {
+    try {
+      Deno.removeSync(path);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}

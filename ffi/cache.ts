@@ -1,0 +1,167 @@
+/**
+ * The translation cache: compiled libraries on disk, by the hash of what they were made from.
+ *
+ * An entry is one file, `KEY-DIGEST` and the suffix of libraries, where KEY is the hash of the source and how it is
+ * compiled, and DIGEST is the hash of the file itself: what is truncated or changed does not have its name any longer, is
+ * deleted and never loaded. Files are written under a temporary name and renamed, so that processes may share a
+ * directory and may be killed at any time.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { SUFFIX } from "./platform.ts";
+
+/** Default of the most bytes in a cache. */
+export const MAX_CACHE_BYTES = 256 << 20;
+/** Milliseconds after which a temporary file is nobody's any longer. */
+const ABANDONED = 3_600_000;
+const ENTRY = /^[0-9a-f]{64}-[0-9a-f]{64}\.[a-z]+$/;
+const TEMPORARY = /^tmp-/;
+
+/** SHA-256 in hexadecimal. */
+export function sha256(...parts: (string | Uint8Array)[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) {
+    // Lengths keep the parts apart.
+    hash.update(`${part.length}:`);
+    hash.update(part);
+  }
+  return hash.digest("hex");
+}
+
+function digest(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Contents of a cache. */
+export interface CacheInfo {
+  directory: string;
+  entries: number;
+  bytes: number;
+}
+
+const absent = (error: unknown) => error instanceof Deno.errors.NotFound;
+
+/** A cache directory. */
+export class Cache {
+  readonly directory: string;
+  readonly #limit: number;
+  /** File name of each key, as of the last look. */
+  readonly #files = new Map<string, string>();
+
+  /**
+   * Opens a cache, and makes its directory if need be.
+   *
+   * @throws {Error} If the directory can't be made or read.
+   */
+  constructor(directory: string, limit = MAX_CACHE_BYTES) {
+    this.directory = directory;
+    this.#limit = limit;
+    Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    for (const name of this.#names()) {
+      if (ENTRY.test(name)) this.#files.set(name.slice(0, 64), name);
+    }
+  }
+
+  #names(): string[] {
+    return Array.from(Deno.readDirSync(this.directory), ({ name }) => name);
+  }
+
+  #path(name: string): string {
+    return `${this.directory}/${name}`;
+  }
+
+  /** Path of the intact entry for a key; undefined if there is none. */
+  find(key: string): string | undefined {
+    const name = this.#files.get(key);
+    if (name === undefined) return undefined;
+    const path = this.#path(name);
+    let bytes: Uint8Array;
+    try {
+      bytes = Deno.readFileSync(path);
+    } catch (error) {
+      if (!absent(error)) throw error;
+      this.#files.delete(key);
+      return undefined;
+    }
+    if (digest(bytes) !== name.slice(65, 129)) {
+      this.#files.delete(key);
+      this.#remove(name);
+      return undefined;
+    }
+    try {
+      const now = new Date();
+      Deno.utimeSync(path, now, now);
+    } catch (error) {
+      // In a directory that we may only read, others keep the order of use.
+      if (!(error instanceof Deno.errors.PermissionDenied || absent(error))) throw error;
+    }
+    return path;
+  }
+
+  /** A new temporary path in the directory, ending in `suffix`. */
+  temporary(suffix: string): string {
+    return this.#path(`tmp-${Deno.pid}-${crypto.randomUUID()}${suffix}`);
+  }
+
+  /** Makes a temporary file the entry for a key; returns its path. @throws {Error} If the directory can't be written. */
+  store(key: string, temporary: string): string {
+    const name = `${key}-${digest(Deno.readFileSync(temporary))}${SUFFIX}`;
+    Deno.renameSync(temporary, this.#path(name));
+    this.#files.set(key, name);
+    this.#shrink(name);
+    return this.#path(name);
+  }
+
+  /** Deletes a file that may be gone already. */
+  #remove(name: string): void {
+    try {
+      Deno.removeSync(this.#path(name));
+    } catch (error) {
+      if (!(absent(error) || error instanceof Deno.errors.PermissionDenied)) throw error;
+    }
+  }
+
+  #list(): { name: string; bytes: number; time: number }[] {
+    const list: { name: string; bytes: number; time: number }[] = [];
+    for (const name of this.#names()) {
+      if (!ENTRY.test(name) && !TEMPORARY.test(name)) continue;
+      try {
+        const { size, mtime } = Deno.statSync(this.#path(name));
+        list.push({ name, bytes: size, time: mtime?.getTime() ?? 0 });
+      } catch (error) {
+        if (!absent(error)) throw error;
+      }
+    }
+    return list;
+  }
+
+  /** Deletes what was not used for longest until the rest fits, and what killed processes left. */
+  #shrink(keep: string): void {
+    const list = this.#list().sort((a, b) => a.time - b.time), now = Date.now();
+    let bytes = list.reduce((sum, each) => sum + each.bytes, 0);
+    for (const each of list) {
+      const abandoned = TEMPORARY.test(each.name) && now - each.time > ABANDONED;
+      const over = bytes > this.#limit && ENTRY.test(each.name) && each.name !== keep;
+      if (!abandoned && !over) continue;
+      this.#remove(each.name);
+      this.#files.delete(each.name.slice(0, 64));
+      bytes -= each.bytes;
+    }
+  }
+
+  /** What is in the cache. */
+  info(): CacheInfo {
+    const list = this.#list().filter(({ name }) => ENTRY.test(name));
+    const bytes = list.reduce((sum, each) => sum + each.bytes, 0);
+    return { directory: this.directory, entries: list.length, bytes };
+  }
+
+  /** Deletes all entries; returns what there was. */
+  clear(): CacheInfo {
+    const info = this.info();
+    for (const { name } of this.#list()) this.#remove(name);
+    this.#files.clear();
+    return info;
+  }
+}

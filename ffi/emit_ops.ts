@@ -1,0 +1,436 @@
+/**
+ * Every op that translations execute, as C: a row each. Ops without a row leave to the interpreter.
+ *
+ * @module
+ */
+import { Amo, Fp } from "../cpu/ir/ops.ts";
+
+/** Operands of a record. */
+export interface Operands {
+  /** Destination slot. */
+  d: number;
+  /** Source slots. */
+  a: number;
+  b: number;
+  c: number;
+  /** The 32-bit immediate. */
+  j: number;
+  /** The 64-bit immediate, as C. */
+  i: string;
+  /** Whether the second operand is the immediate. */
+  immediate: boolean;
+}
+
+/** What a row needs of the emitter. */
+export interface OpContext {
+  /** The bits of a slot. */
+  get(slot: number): string;
+  /** A slot as a double. */
+  getDouble(slot: number): string;
+  /** Whether a slot's local is a double. */
+  isDouble(slot: number): boolean;
+  /** Writes the bits of a slot. */
+  set(slot: number, value: string): void;
+  /** Writes a double to a slot. */
+  setDouble(slot: number, value: string): void;
+  /** Adds a line. */
+  line(text: string): void;
+  /** A statement that leaves at the current guest instruction, with nothing of it done. */
+  exit(): string;
+  /** Leaves unless `at` is a multiple of 2^log2, and its page has a right. */
+  check(log2: number, right: string): void;
+  /** Whether a slot certainly holds a word, sign-extended. */
+  isWord(slot: number): boolean;
+  /** Says that the rounding mode matters. */
+  usesFloat(): void;
+}
+
+/** One row. */
+export interface Operation {
+  /** What d, a, b and c are preferably: "d" doubles, "i" integers, "." either. */
+  kinds: string;
+  print(w: OpContext, o: Operands): void;
+}
+
+/** The slot that is always zero. */
+export const U64_ZERO = "(u64)0";
+
+/** An unsigned 64-bit constant. */
+export function hex(value: number | bigint): string {
+  return `0x${BigInt.asUintN(64, BigInt(value)).toString(16)}ull`;
+}
+
+/** All rows, by op name. */
+export const OPERATIONS: ReadonlyMap<string, Operation> = makeRows();
+
+function makeRows(): Map<string, Operation> {
+  const rows = new Map<string, Operation>();
+  const add = (name: string, kinds: string, print: Operation["print"]) => {
+    rows.set(name, { kinds, print });
+  };
+
+  // ---- integers ----
+
+  /** `A` and `B` in the text are the operands. */
+  const expression = (name: string, text: string) => {
+    const print: Operation["print"] = (w, o) => {
+      const b = o.immediate ? o.i : w.get(o.b);
+      w.set(o.d, text.replace(/\b[AB]\b/g, (letter) => letter === "A" ? w.get(o.a) : b));
+    };
+    add(name, "iiii", print);
+  };
+  const both = (name: string, text: string) => {
+    expression(name, text);
+    expression(`${name}i`, text);
+  };
+  add("nop", "....", () => {});
+  add("fence", "....", () => {});
+  add("const", "....", (w, o) => w.set(o.d, o.i));
+  add("mov", "....", (w, o) => {
+    if (w.isDouble(o.a) && w.isDouble(o.d)) w.setDouble(o.d, w.getDouble(o.a));
+    else w.set(o.d, w.get(o.a));
+  });
+  both("add64", "A + B");
+  // Of words, as words: then compilers see rotations, and that only low words matter.
+  for (const [name, sign] of [["and64", "&"], ["or64", "|"], ["xor64", "^"]]) {
+    add(name, "iiii", (w, o) => {
+      const a = w.get(o.a), b = w.get(o.b), words = w.isWord(o.a) && w.isWord(o.b);
+      w.set(o.d, words ? `sx((u32)${a} ${sign} (u32)${b})` : `${a} ${sign} ${b}`);
+    });
+    expression(`${name}i`, `A ${sign} B`);
+  }
+  both("shl64", "A << (B & 63)");
+  both("shru64", "A >> (B & 63)");
+  both("shrs64", "sar64(A, B)");
+  both("rotr64", "ror64(A, B)");
+  expression("sub64", "A - B");
+  expression("mul64", "A * B");
+  both("add32", "sx((u32)A + (u32)B)");
+  both("shl32", "sx((u32)A << (B & 31))");
+  both("shru32", "sx((u32)A >> (B & 31))");
+  both("shrs32", "sx(sar32((u32)A, B))");
+  both("rotr32", "sx(ror32((u32)A, B))");
+  expression("sub32", "sx((u32)A - (u32)B)");
+  expression("mul32", "sx((u32)A * (u32)B)");
+  expression("sext8", "(u64)(i64)(i8)A");
+  expression("sext16", "(u64)(i64)(i16)A");
+  both("slt64", "(u64)((i64)A < (i64)B)");
+  both("sltu64", "(u64)(A < B)");
+  expression("seq64", "(u64)(A == B)");
+  expression("sne64", "(u64)(A != B)");
+  for (const name of ["divs", "divu", "rems", "remu"]) {
+    expression(`${name}64`, `${name}64(A, B)`);
+    expression(`${name}32`, `sx(${name}32((u32)A, (u32)B))`);
+  }
+  expression("mulhs64", "mulhs(A, B)");
+  expression("mulhu64", "mulhu(A, B)");
+  expression("mulhsu64", "mulhsu(A, B)");
+  expression("clz64", "clz64(A)");
+  expression("ctz64", "ctz64(A)");
+  expression("popcnt64", "(u64)__builtin_popcountll(A)");
+  expression("clz32", "clz32((u32)A)");
+  expression("ctz32", "ctz32((u32)A)");
+  expression("popcnt32", "(u64)__builtin_popcount((u32)A)");
+  expression("bswap64", "__builtin_bswap64(A)");
+  expression("mins64", "((i64)A < (i64)B ? A : B)");
+  expression("maxs64", "((i64)A > (i64)B ? A : B)");
+  expression("minu64", "(A < B ? A : B)");
+  expression("maxu64", "(A > B ? A : B)");
+  expression("unbox32", "(A >= BOX ? A : BOX | 0x7fc00000u)");
+  add("select", "iiii", (w, o) => {
+    w.set(o.d, `(${w.get(o.a)} != 0 ? ${w.get(o.b)} : ${w.get(o.c)})`);
+  });
+
+  // ---- memory ----
+
+  const load = (name: string, log2: number, value: string) => {
+    add(name, ".iii", (w, o) => {
+      w.line(`{ u64 at = ${w.get(o.a)} + ${o.i};`);
+      w.check(log2, "PAGE_LOAD");
+      if (name === "ld64" && w.isDouble(o.d)) w.setDouble(o.d, "ldD(g, at)");
+      else w.set(o.d, value);
+      w.line("}");
+    });
+  };
+  load("ldS8", 0, "(u64)(i64)(i8)ld8(g, at)");
+  load("ldU8", 0, "ld8(g, at)");
+  load("ldS16", 1, "(u64)(i64)(i16)ld16(g, at)");
+  load("ldU16", 1, "ld16(g, at)");
+  load("ldS32", 2, "sx(ld32(g, at))");
+  load("ldU32", 2, "ld32(g, at)");
+  load("ldB32", 2, "BOX | ld32(g, at)");
+  load("ld64", 3, "ld64(g, at)");
+  [8, 16, 32, 64].forEach((bits, log2) => {
+    add(`st${bits}`, ".i.i", (w, o) => {
+      w.line(`{ u64 at = ${w.get(o.a)} + ${o.i};`);
+      w.check(log2, "PAGE_STORE");
+      const double = bits === 64 && w.isDouble(o.b);
+      w.line(
+        double
+          ? `stD(g, at, ${w.getDouble(o.b)}); }`
+          : `st${bits}(g, at, (u${bits})${w.get(o.b)}); }`,
+      );
+    });
+  });
+
+  // ---- atomics: nothing else runs meanwhile ----
+
+  const AMOS = new Map<number, string>([
+    [Amo.SWAP, "b"],
+    [Amo.ADD, "old + b"],
+    [Amo.XOR, "old ^ b"],
+    [Amo.AND, "old & b"],
+    [Amo.OR, "old | b"],
+    [Amo.MIN, "((i64)old < (i64)b ? old : b)"],
+    [Amo.MAX, "((i64)old > (i64)b ? old : b)"],
+    [Amo.MINU, "(old < b ? old : b)"],
+    [Amo.MAXU, "(old > b ? old : b)"],
+  ]);
+  for (const bits of [32, 64]) {
+    const log2 = bits === 32 ? 2 : 3;
+    // Sign extension keeps the unsigned order of words, too.
+    const old = bits === 32 ? "sx(ld32(g, at))" : "ld64(g, at)";
+    const word = (slot: string) => bits === 32 ? `sx((u32)${slot})` : slot;
+    const open = (w: OpContext, o: Operands, right: string) =>
+      w.line(`{ u64 at = ${w.get(o.a)}; if (BAD(at, ${log2}, ${right})) ${w.exit()}`);
+    add(`amo${bits}`, "iiii", (w, o) => {
+      open(w, o, "PAGE_LOAD | PAGE_STORE");
+      w.line(`u64 old = ${old}, b = ${word(w.get(o.b))};`);
+      w.line(`st${bits}(g, at, (u${bits})(${AMOS.get(o.j)!}));`);
+      w.set(o.d, "old");
+      w.line("}");
+    });
+    add(`ldx${bits}`, "iiii", (w, o) => {
+      open(w, o, "PAGE_LOAD");
+      w.line(`u64 old = ${old};`);
+      w.line("s[EXCLUSIVE_ADDRESS_SLOT] = at; s[EXCLUSIVE_VALUE_SLOT] = old;");
+      w.set(o.d, "old");
+      w.line("}");
+    });
+    add(`stx${bits}`, "iiii", (w, o) => {
+      open(w, o, "PAGE_LOAD | PAGE_STORE");
+      w.line(
+        `u64 failed = !(s[EXCLUSIVE_ADDRESS_SLOT] == at && s[EXCLUSIVE_VALUE_SLOT] == ${old});`,
+      );
+      w.line(`if (!failed) st${bits}(g, at, (u${bits})${w.get(o.b)});`);
+      w.line("s[EXCLUSIVE_ADDRESS_SLOT] = -(u64)1;");
+      w.set(o.d, "failed");
+      w.line("}");
+    });
+  }
+
+  // ---- floating point: flags and rounding are the processor's (see helper.c) ----
+
+  /** The rounding mode of an op must be the processor's. */
+  const rounding = (w: OpContext, j: number) => {
+    w.usesFloat();
+    const mode = j & Fp.RM;
+    if (mode !== 7) w.line(`if (unlikely(s[FP_RM_SLOT] != ${mode})) ${w.exit()}`);
+  };
+  /** The same where the result is exact: a static mode does not matter. */
+  const exact = (w: OpContext, j: number) => {
+    if ((j & Fp.RM) === 7) w.usesFloat();
+  };
+  /** The float in a slot, as a new local; leaves if it should be boxed and is not. */
+  const float = (w: OpContext, name: string, slot: number, j: number) => {
+    if (j & Fp.BOXED) w.line(`if (UNBOXED(${w.get(slot)})) ${w.exit()}`);
+    w.line(`float ${name} = flt(${w.get(slot)});`);
+  };
+  const setFloat = (w: OpContext, d: number, j: number, bits = "bits32(v)") =>
+    w.set(d, j & Fp.BOXED ? `BOX | ${bits}` : `(u64)${bits}`);
+  const arithmetic = (name: string, sign: string, odd: string) => {
+    for (const suffix of ["", "r"]) {
+      add(`${name}64${suffix}`, "dddi", (w, o) => {
+        w.line("{");
+        rounding(w, o.j);
+        w.line(`double v = ${w.getDouble(o.a)}; PIN(v);`);
+        w.line(`v = v ${sign} ${w.getDouble(o.b)}; PIN(v); if (${odd}64(v)) ${w.exit()}`);
+        w.setDouble(o.d, "v");
+        w.line("}");
+      });
+      add(`${name}32${suffix}`, "iiii", (w, o) => {
+        w.line("{");
+        rounding(w, o.j);
+        float(w, "v", o.a, o.j);
+        float(w, "u", o.b, o.j);
+        w.line(`PIN(v); v = v ${sign} u; PIN(v); if (${odd}32(v)) ${w.exit()}`);
+        setFloat(w, o.d, o.j);
+        w.line("}");
+      });
+    }
+  };
+  arithmetic("fadd", "+", "ODD_SUM");
+  arithmetic("fsub", "-", "ODD_SUM");
+  arithmetic("fmul", "*", "ODD");
+  arithmetic("fdiv", "/", "ODD");
+  const signs = (j: number) => [j & Fp.NEG_PRODUCT ? "-" : "", j & Fp.NEG_ADDEND ? "-" : ""];
+  add("fma64", "dddd", (w, o) => {
+    const [product, addend] = signs(o.j);
+    w.line("{");
+    rounding(w, o.j);
+    w.line(`double v = ${w.getDouble(o.a)}; PIN(v);`);
+    w.line(
+      `v = __builtin_fma(${product}v, ${w.getDouble(o.b)}, ${addend}${w.getDouble(o.c)}); PIN(v);`,
+    );
+    w.line(`if (ODD64(v)) ${w.exit()}`);
+    w.setDouble(o.d, "v");
+    w.line("}");
+  });
+  add("fma32", "iiii", (w, o) => {
+    const [product, addend] = signs(o.j);
+    w.line("{");
+    rounding(w, o.j);
+    float(w, "v", o.a, o.j);
+    float(w, "u", o.b, o.j);
+    float(w, "t", o.c, o.j);
+    w.line(`PIN(v); v = __builtin_fmaf(${product}v, u, ${addend}t); PIN(v);`);
+    w.line(`if (ODD32(v)) ${w.exit()}`);
+    setFloat(w, o.d, o.j);
+    w.line("}");
+  });
+  add("fsqrt64", "ddii", (w, o) => {
+    w.line("{");
+    rounding(w, o.j);
+    w.line(`double v = ${w.getDouble(o.a)}; if (NEGATIVE(v)) ${w.exit()}`);
+    w.line("PIN(v); v = __builtin_sqrt(v); PIN(v);");
+    w.setDouble(o.d, "v");
+    w.line("}");
+  });
+  add("fsqrt32", "iiii", (w, o) => {
+    w.line("{");
+    rounding(w, o.j);
+    float(w, "v", o.a, o.j);
+    w.line(`if (NEGATIVE(v)) ${w.exit()}`);
+    w.line("PIN(v); v = __builtin_sqrtf(v); PIN(v);");
+    setFloat(w, o.d, o.j);
+    w.line("}");
+  });
+  // Comparisons: without NaN they raise nothing.
+  for (const [name, sign] of [["feq", "=="], ["flt", "<"], ["fle", "<="]]) {
+    add(`${name}64`, "iddi", (w, o) => {
+      w.line(`{ double v = ${w.getDouble(o.a)}, u = ${w.getDouble(o.b)};`);
+      w.line(`if (unlikely(__builtin_isunordered(v, u))) ${w.exit()}`);
+      w.set(o.d, `(u64)(v ${sign} u)`);
+      w.line("}");
+    });
+    add(`${name}32`, "iiii", (w, o) => {
+      w.line("{");
+      float(w, "v", o.a, o.j);
+      float(w, "u", o.b, o.j);
+      w.line(`if (unlikely(__builtin_isunordered(v, u))) ${w.exit()}`);
+      w.set(o.d, `(u64)(v ${sign} u)`);
+      w.line("}");
+    });
+  }
+  // Of equal numbers only zeros differ in bits: the sign decides.
+  for (const [name, sign, same] of [["fmin", "<", "|"], ["fmax", ">", "&"]]) {
+    add(`${name}64`, "dddi", (w, o) => {
+      w.line(`{ double v = ${w.getDouble(o.a)}, u = ${w.getDouble(o.b)};`);
+      w.line(`if (unlikely(__builtin_isunordered(v, u))) ${w.exit()}`);
+      w.setDouble(o.d, `(v == u ? dbl(bits64(v) ${same} bits64(u)) : v ${sign} u ? v : u)`);
+      w.line("}");
+    });
+    add(`${name}32`, "iiii", (w, o) => {
+      w.line("{");
+      float(w, "v", o.a, o.j);
+      float(w, "u", o.b, o.j);
+      w.line(`if (unlikely(__builtin_isunordered(v, u))) ${w.exit()}`);
+      w.line(`u32 x = bits32(v), y = bits32(u);`);
+      setFloat(w, o.d, o.j, `(v == u ? x ${same} y : v ${sign} u ? x : y)`);
+      w.line("}");
+    });
+  }
+  add("fclass64", "iiii", (w, o) => w.set(o.d, `class64(${w.get(o.a)})`));
+  add("fclass32", "iiii", (w, o) => {
+    w.line("{");
+    float(w, "v", o.a, o.j);
+    w.set(o.d, "class32(bits32(v))");
+    w.line("}");
+  });
+
+  // ---- conversions ----
+
+  const INTEGERS: [string, string][] = [
+    ["S32", "(i32)(u32)"],
+    ["U32", "(u32)"],
+    ["S64", "(i64)"],
+    ["U64", ""],
+  ];
+  for (const [kind, cast] of INTEGERS) {
+    add(`cvtF64${kind}`, "dii.", (w, o) => {
+      w.line("{");
+      (kind.endsWith("32") ? exact : rounding)(w, o.j);
+      w.line(`u64 x = ${w.get(o.a)}; KEEP(x); double v = (double)(${cast}x); PIN(v);`);
+      w.setDouble(o.d, "v");
+      w.line("}");
+    });
+    add(`cvtF32${kind}`, "iii.", (w, o) => {
+      w.line("{");
+      rounding(w, o.j);
+      w.line(`u64 x = ${w.get(o.a)}; KEEP(x); float v = (float)(${cast}x); PIN(v);`);
+      setFloat(w, o.d, o.j);
+      w.line("}");
+    });
+  }
+  /**
+   * To an integer. Values near or beyond the ends of the range are softfloat's; between, truncation is C's cast, and the
+   * other modes go from it. Adjusting is exact below 2^53, and above there is no fraction.
+   */
+  const TARGETS: [string, string, string, string][] = [
+    ["S32", "-2147483647.0", "2147483647.0", "sx((u32)n)"],
+    ["U32", "0.0", "4294967295.0", "sx((u32)n)"],
+    ["S64", "-9.2e18", "9.2e18", "(u64)n"],
+    ["U64", "0.0", "9.2e18", "(u64)n"],
+  ];
+  const toInteger = (w: OpContext, o: Operands, range: string, result: string) => {
+    const mode = o.j & Fp.RM;
+    w.line(`if (unlikely(!(${range}))) ${w.exit()}`);
+    w.line("PIN(v);");
+    if (mode === 0 || mode === 7) w.line("i64 n = __builtin_llrint(v);");
+    else w.line("i64 n = (i64)v;");
+    if (mode === 2) w.line("n -= (double)n > v;");
+    if (mode === 3) w.line("n += (double)n < v;");
+    w.line("KEEP(n);");
+    w.set(o.d, result);
+  };
+  for (const [kind, low, high, result] of TARGETS) {
+    const range = `v >= ${low} && v <= ${high}`;
+    add(`cvt${kind}F64`, "idi.", (w, o) => {
+      w.line("{");
+      const mode = o.j & Fp.RM;
+      if (mode === 4) w.line(w.exit());
+      if (mode === 0 || mode === 7) rounding(w, o.j);
+      w.line(`double v = ${w.getDouble(o.a)};`);
+      toInteger(w, o, range, result);
+      w.line("}");
+    });
+    add(`cvt${kind}F32`, "iii.", (w, o) => {
+      w.line("{");
+      const mode = o.j & Fp.RM;
+      if (mode === 4) w.line(w.exit());
+      if (mode === 0 || mode === 7) rounding(w, o.j);
+      float(w, "f", o.a, o.j);
+      w.line("double v = (double)f;");
+      toInteger(w, o, range, result);
+      w.line("}");
+    });
+  }
+  add("cvtF32F64", "idi.", (w, o) => {
+    w.line("{");
+    rounding(w, o.j);
+    w.line(`double x = ${w.getDouble(o.a)}; PIN(x); float v = (float)x; PIN(v);`);
+    w.line(`if (ODD32(v)) ${w.exit()}`);
+    setFloat(w, o.d, o.j);
+    w.line("}");
+  });
+  add("cvtF64F32", "dii.", (w, o) => {
+    w.line("{");
+    exact(w, o.j);
+    float(w, "x", o.a, o.j);
+    w.line(`if (unlikely(x != x)) ${w.exit()}`);
+    w.setDouble(o.d, "(double)x");
+    w.line("}");
+  });
+  add("checkrm", "....", (w) => w.line(`if (unlikely(s[FP_RM_SLOT] > 4)) ${w.exit()}`));
+  return rows;
+}

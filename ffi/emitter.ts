@@ -1,0 +1,369 @@
+/**
+ * From a unit to the text of one C function.
+ *
+ * Guest registers are C locals: loaded at the entry, written back at the exit. Control flow is `goto`. What is not the
+ * fast path of an op - an unmapped or misaligned address, a store to watched code, a trap, a NaN - leaves with the exact
+ * guest address and fuel, and the interpreter executes that instruction. The text depends on nothing but the unit.
+ *
+ * @module
+ */
+import { Ending, type RegionBlock } from "../cpu/engine/region.ts";
+import { Op, OPS, Slot, slotFields, WORDS } from "../cpu/ir/ops.ts";
+import { hex, type OpContext, OPERATIONS, U64_ZERO } from "./emit_ops.ts";
+import { type AccessPlan, planAccesses } from "./accesses.ts";
+import { isShort, type Unit } from "./unit.ts";
+
+const FIELDS = OPS.map(slotFields);
+const BRANCH = new Map<number, (a: string, b: string) => string>([
+  [Op.brEq, (a, b) => `${a} == ${b}`],
+  [Op.brNe, (a, b) => `${a} != ${b}`],
+  [Op.brLt, (a, b) => `(i64)${a} < (i64)${b}`],
+  [Op.brGe, (a, b) => `(i64)${a} >= (i64)${b}`],
+  [Op.brLtu, (a, b) => `${a} < ${b}`],
+  [Op.brGeu, (a, b) => `${a} >= ${b}`],
+]);
+/** Ops whose result is a word, sign-extended. */
+const WORD_OPS = new Set(
+  OPS.filter(({ name }) =>
+    /^((add|sub|mul|shl|shru|shrs|rotr)32i?|(div|rem)[su]32|sext\d+|s(lt|ltu|eq|ne)64i?|ld[SU](8|16)|ldS32|f?(eq|lt|le)(32|64)|cvt[SU]32F\d+)$/
+      .test(name)
+  ).map(({ code }) => code),
+);
+const BITWISE = new Set([Op.and64, Op.or64, Op.xor64]);
+const isTemp = (slot: number) => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
+/** Slots that are never kept in locals: an op that names one leaves. */
+const isSpecial = (slot: number) => slot >= Slot.FP_FLAGS;
+/** Return sites that are compared one by one before the table of entries is asked. */
+const MAX_SITES = 6;
+
+/** Prints one unit. */
+export class Emitter implements OpContext {
+  readonly #unit: Unit;
+  readonly #lines: string[] = [];
+  /** Text of each register's local, and whether it is a double. */
+  readonly #doubles = new Set<number>();
+  readonly #touched: number[] = [];
+  readonly #written: number[] = [];
+  #tempDoubles = new Set<number>();
+  /** Side exits: one for each guest instruction that needs one. */
+  readonly #exits: { fuel: number; pc: number }[] = [];
+  readonly #exitOf = new Map<string, number>();
+  /** By block: instructions that were executed before it, and not yet subtracted from the fuel. */
+  readonly #owed = new Map<number, number>();
+  #block!: RegionBlock;
+  #at = 0;
+  #plan: AccessPlan = new Map();
+  /** Slots that hold a word, sign-extended, at this place in the block. */
+  readonly #words = new Set<number>();
+  #float = false;
+  #dispatch = "";
+
+  constructor(unit: Unit) {
+    this.#unit = unit;
+  }
+
+  /** The text, behind that of layout.h and unit.h. */
+  emit(): string {
+    const { blocks, entries } = this.#unit;
+    this.#findSlots();
+    this.#findOwed();
+    const { table, dispatch } = this.#hashTable(entries);
+    this.#dispatch = dispatch;
+    blocks.forEach((block) => this.#printBlock(block));
+    const out: string[] = [];
+    out.push("static u32 run(u8 *arena, u32 start) {");
+    out.push("i32 fuel = ((const i32 *)(const void *)arena)[FUEL_WORD];");
+    out.push("u64 pc = start;");
+    out.push(`static const struct { u32 pc; i32 to; } table[] = {${table}};`);
+    for (const slot of this.#touched) {
+      const name = this.#local(slot);
+      out.push(
+        this.#doubles.has(slot) ? `double ${name} = dbl(s[${slot}]);` : `u64 ${name} = s[${slot}];`,
+      );
+    }
+    if (this.#float) out.push("if (unlikely(s[FP_RM_SLOT] > 3)) goto leave;");
+    out.push(dispatch);
+    out.push(...this.#lines);
+    this.#exits.forEach(({ fuel, pc }, i) => {
+      out.push(`x${i}: fuel -= ${fuel}; pc = ${hex(pc)}; goto leave;`);
+    });
+    out.push("leave:");
+    for (const slot of this.#written) out.push(`s[${slot}] = ${this.get(slot)};`);
+    out.push("((i32 *)(void *)arena)[FUEL_WORD] = fuel;");
+    out.push("if (unlikely(pc >> 31)) { s[EXIT_PC_SLOT] = pc; return FAR_EXIT; }");
+    out.push("return (u32)pc;");
+    out.push("}");
+    out.push(`static const u32 entries[] = {${entries.map((pc) => `${pc}u`).join()}};`);
+    out.push('__attribute__((visibility("default"))) const struct trapdoor_unit trapdoor_unit = {');
+    out.push(`TRAPDOOR_ABI, LAYOUT_HASH, ${entries.length}, run, entries};`);
+    return out.join("\n") + "\n";
+  }
+
+  // ---- slots ----
+
+  #findSlots(): void {
+    const touched = new Set<number>(), written = new Set<number>();
+    const floats = new Map<number, number>();
+    for (const { ir, terminator } of this.#unit.blocks) {
+      for (let at = 0; at <= terminator; at += WORDS) {
+        const op = ir.code[at], fields = FIELDS[op], kinds = OPERATIONS.get(OPS[op].name)?.kinds;
+        const touch = (slot: number, kind: string | undefined) => {
+          if (slot === Slot.ZERO || isSpecial(slot) || isTemp(slot)) return;
+          touched.add(slot);
+          const by = kind === "d" ? 1 : kind === "i" ? -1 : 0;
+          floats.set(slot, (floats.get(slot) ?? 0) + by);
+        };
+        fields.reads.forEach((field) => touch(ir.code[at + field], kinds?.[field - 1]));
+        if (!fields.writes) continue;
+        const d = ir.code[at + 1];
+        touch(d, kinds?.[0]);
+        if (d !== Slot.ZERO && !isTemp(d) && !isSpecial(d)) written.add(d);
+      }
+    }
+    const ascending = (a: number, b: number) => a - b;
+    this.#touched.push(...[...touched].sort(ascending));
+    this.#written.push(...[...written].sort(ascending));
+    for (const [slot, uses] of floats) if (uses > 0) this.#doubles.add(slot);
+  }
+
+  #local(slot: number): string {
+    return `r${slot}`;
+  }
+
+  #isDouble(slot: number): boolean {
+    return isTemp(slot) ? this.#tempDoubles.has(slot) : this.#doubles.has(slot);
+  }
+
+  get(slot: number): string {
+    if (slot === Slot.ZERO) return U64_ZERO;
+    return this.#isDouble(slot) ? `bits64(${this.#local(slot)})` : this.#local(slot);
+  }
+
+  getDouble(slot: number): string {
+    if (slot === Slot.ZERO) return "0.0";
+    return this.#isDouble(slot) ? this.#local(slot) : `dbl(${this.#local(slot)})`;
+  }
+
+  set(slot: number, value: string): void {
+    if (slot === Slot.ZERO) this.line(`(void)(${value});`);
+    else {
+      const text = this.#isDouble(slot) ? `dbl(${value})` : value;
+      this.line(`${this.#local(slot)} = ${text};`);
+    }
+  }
+
+  setDouble(slot: number, value: string): void {
+    if (slot === Slot.ZERO) this.line(`(void)(${value});`);
+    else {
+      const text = this.#isDouble(slot) ? value : `bits64(${value})`;
+      this.line(`${this.#local(slot)} = ${text};`);
+    }
+  }
+
+  isDouble(slot: number): boolean {
+    return slot !== Slot.ZERO && this.#isDouble(slot);
+  }
+
+  line(text: string): void {
+    this.#lines.push(text);
+  }
+
+  check(log2: number, right: string): void {
+    const check = this.#plan.get(this.#at);
+    if (check === "done") return;
+    if (check === undefined) this.line(`if (BAD(at, ${log2}, ${right})) ${this.exit()}`);
+    else {
+      const { low, high, aligned, log2, rights } = check;
+      const place = (offset: number) => offset === 0 ? "at" : `at + ${hex(offset)}`;
+      this.line(
+        `if (BAD2(${place(aligned)}, ${log2}, ${place(low)}, ${place(high)}, ${rights})) ` +
+          this.exit(),
+      );
+    }
+  }
+
+  isWord(slot: number): boolean {
+    return slot === Slot.ZERO || this.#words.has(slot);
+  }
+
+  usesFloat(): void {
+    this.#float = true;
+  }
+
+  exit(): string {
+    const { ir } = this.#block, insn = ir.insns[this.#at / WORDS], key = `${ir.pc}:${insn}`;
+    let number = this.#exitOf.get(key);
+    if (number === undefined) {
+      number = this.#exits.length;
+      this.#exits.push({ fuel: this.#owed.get(ir.pc)! + insn, pc: ir.pcs[insn] });
+      this.#exitOf.set(key, number);
+    }
+    return `goto x${number};`;
+  }
+
+  // ---- blocks ----
+
+  #printBlock(block: RegionBlock): void {
+    const { ir, terminator } = block, { code } = ir;
+    this.#block = block;
+    // Labels are numbers, so that the text of a unit does not grow with its addresses.
+    this.line(`L${this.#unit.index.get(ir.pc)}: {`);
+    this.#declareTemps(block);
+    this.#plan = planAccesses(block);
+    this.#words.clear();
+    for (let at = 0; at < terminator; at += WORDS) {
+      this.#at = at;
+      const row = OPERATIONS.get(OPS[code[at]].name), fields = FIELDS[code[at]];
+      const special = fields.reads.some((field) => isSpecial(code[at + field])) ||
+        (fields.writes && isSpecial(code[at + 1]));
+      if (!row || special) {
+        // Nothing behind it is reached.
+        this.line(this.exit());
+        this.line("}");
+        return;
+      }
+      const immediate = !fields.reads.includes(3);
+      row.print(this, {
+        d: code[at + 1],
+        a: code[at + 2],
+        b: code[at + 3],
+        c: code[at + 4],
+        j: code[at + 5],
+        i: hex(BigInt.asUintN(64, (BigInt(code[at + 5]) << 32n) | BigInt(code[at + 4] >>> 0))),
+        immediate,
+      });
+      if (fields.writes) this.#noteWord(code, at);
+    }
+    this.#at = terminator;
+    this.#end(block);
+    this.line("}");
+  }
+
+  #noteWord(code: Int32Array, at: number): void {
+    const op = code[at], [a, b] = [code[at + 2], code[at + 3]];
+    const word = WORD_OPS.has(op) || (op === Op.mov && this.isWord(a)) ||
+      (BITWISE.has(op) && this.isWord(a) && this.isWord(b)) ||
+      (op === Op.const && code[at + 4] >> 31 === code[at + 5]);
+    if (word) this.#words.add(code[at + 1]);
+    else this.#words.delete(code[at + 1]);
+  }
+
+  #declareTemps({ ir, terminator }: RegionBlock): void {
+    const uses = new Map<number, number>();
+    for (let at = 0; at <= terminator; at += WORDS) {
+      const op = ir.code[at], fields = FIELDS[op], kinds = OPERATIONS.get(OPS[op].name)?.kinds;
+      for (const field of fields.writes ? [1, ...fields.reads] : fields.reads) {
+        const slot = ir.code[at + field], kind = kinds?.[field - 1];
+        if (!isTemp(slot)) continue;
+        uses.set(slot, (uses.get(slot) ?? 0) + (kind === "d" ? 1 : kind === "i" ? -1 : 0));
+      }
+    }
+    this.#tempDoubles = new Set([...uses].filter(([, count]) => count > 0).map(([slot]) => slot));
+    for (const slot of uses.keys()) {
+      this.line(`${this.#isDouble(slot) ? "double" : "u64"} ${this.#local(slot)};`);
+    }
+  }
+
+  /** Goes from the current block to a guest address. */
+  #goto(target: number): string {
+    const to = this.#unit.index.get(target), fuel = this.#paid();
+    if (to === undefined) return `{ fuel -= ${fuel}; pc = ${hex(target)}; goto leave; }`;
+    if (to > this.#unit.index.get(this.#block.ir.pc)!) {
+      return this.#owed.get(target)! > 0 ? `goto L${to};` : `{ fuel -= ${fuel}; goto L${to}; }`;
+    }
+    // Back edges bound every stay.
+    return `{ if (unlikely((fuel -= ${fuel}) < 0)) { pc = ${
+      hex(target)
+    }; goto leave; } goto L${to}; }`;
+  }
+
+  /** Instructions to be subtracted from the fuel at the end of the current block. */
+  #paid(): number {
+    return this.#owed.get(this.#block.ir.pc)! + this.#block.ir.count;
+  }
+
+  /**
+   * Finds where fuel is subtracted: not in each block, but where a block has several predecessors or is an entry. Others owe
+   * what their one predecessor, which is printed before them, owed and executed.
+   */
+  #findOwed(): void {
+    const { blocks, index, entries, returns } = this.#unit;
+    const predecessors = new Map<number, RegionBlock | undefined>();
+    const edge = (to: number, from: RegionBlock | undefined) =>
+      predecessors.set(to, predecessors.has(to) ? undefined : from);
+    for (const pc of entries) edge(pc, undefined);
+    for (const sites of returns.values()) for (const pc of sites) edge(pc, undefined);
+    for (const block of blocks) {
+      if (block.ending === Ending.CALL) edge(block.callee, block);
+      else if (block.ending === Ending.JUMP || block.ending === Ending.BRANCH) {
+        for (const pc of block.targets) edge(pc, block);
+      }
+    }
+    blocks.forEach(({ ir }, at) => {
+      const from = predecessors.get(ir.pc);
+      const owed = from && index.get(from.ir.pc)! < at
+        ? this.#owed.get(from.ir.pc)! + from.ir.count
+        : 0;
+      this.#owed.set(ir.pc, owed);
+    });
+  }
+
+  #end(block: RegionBlock): void {
+    const { code } = block.ir, at = block.terminator;
+    switch (block.ending) {
+      case Ending.JUMP:
+        return this.line(this.#goto(block.targets[0]));
+      case Ending.BRANCH: {
+        const condition = BRANCH.get(code[at])!(this.get(code[at + 2]), this.get(code[at + 3]));
+        this.line(`if (${condition}) ${this.#goto(block.targets[0])}`);
+        return this.line(this.#goto(block.targets[1]));
+      }
+      case Ending.CALL:
+        return this.line(this.#goto(block.callee));
+      case Ending.CALL_INDIRECT:
+      case Ending.INDIRECT: {
+        const mask = BigInt.asUintN(
+          64,
+          (BigInt(code[at + 5]) << 32n) | BigInt(code[at + 4] >>> 0),
+        );
+        this.line(`pc = ${this.get(code[at + 2])} & ${hex(mask)};`);
+        this.line(`if (unlikely((fuel -= ${this.#paid()}) < 0)) goto leave;`);
+        const sites = this.#unit.returns.get(block.ir.pc);
+        if (sites && sites.length <= MAX_SITES) {
+          for (const site of sites) {
+            if (!isShort(site)) continue;
+            this.line(`if (pc == ${hex(site)}) goto L${this.#unit.index.get(site)};`);
+          }
+        }
+        return this.line(this.#dispatch);
+      }
+      default:
+        // A trap: its instruction is the interpreter's.
+        return this.line(this.exit());
+    }
+  }
+
+  /** A table from guest addresses to labels without collisions, and the statement that jumps by it. */
+  #hashTable(entries: readonly number[]): { table: string; dispatch: string } {
+    let bits = 2;
+    while (1 << bits < entries.length * 2) bits++;
+    for (let attempt = 0, multiplier = 0x9e37_79b1;; attempt++) {
+      const rows: string[] = [];
+      const fits = entries.every((pc) => {
+        const at = Math.imul(pc, multiplier) >>> (32 - bits);
+        if (rows[at] !== undefined) return false;
+        rows[at] = `{${pc}u, (i32)(&&L${this.#unit.index.get(pc)} - &&leave)}`;
+        return true;
+      });
+      if (fits) {
+        const table = Array.from({ length: 1 << bits }, (_, i) => rows[i] ?? "{0, 0}").join(",\n");
+        const dispatch = `{ u32 h = (u32)pc * ${multiplier >>> 0}u >> ${32 - bits}; ` +
+          "if (unlikely(table[h].pc != pc)) goto leave; " +
+          "goto *(void *)((const char *)&&leave + table[h].to); }";
+        return { table, dispatch };
+      }
+      multiplier = Math.imul(multiplier, 0x0019_660d) + 0x3c6e_f35e | 1;
+      if (attempt % 200 === 199) bits++;
+    }
+  }
+}

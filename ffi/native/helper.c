@@ -1,0 +1,267 @@
+/*
+ * The native helper: loads translations and runs them, going from one to the next until an exit.
+ *
+ * It has one exported function, because looking up a symbol is what costs when a library is opened. Nothing calls
+ * back: whatever is not the fast path leaves with all guest state in the arena. Compiled after layout.h and unit.h.
+ */
+#include <stdlib.h>
+#include <string.h>
+#if defined(_WIN32)
+#include <windows.h>
+#define EXPORT __declspec(dllexport)
+#else
+#include <dlfcn.h>
+#define EXPORT __attribute__((visibility("default")))
+#endif
+#if !defined(__x86_64__)
+#include <fenv.h>
+#endif
+
+/* ---- libraries ---- */
+
+#if defined(_WIN32)
+static void *library_open(const char *path) { return (void *)LoadLibraryA(path); }
+static void *library_symbol(void *library, const char *name) {
+  return (void *)GetProcAddress((HMODULE)library, name);
+}
+static void library_close(void *library) { FreeLibrary((HMODULE)library); }
+static const char *library_error(void) { return "LoadLibrary failed"; }
+#else
+static void *library_open(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
+static void *library_symbol(void *library, const char *name) { return dlsym(library, name); }
+static void library_close(void *library) { dlclose(library); }
+static const char *library_error(void) {
+  const char *text = dlerror();
+  return text ? text : "unknown error";
+}
+#endif
+
+/* ---- contexts ---- */
+
+struct entry {
+  u32 pc;
+  trapdoor_run *run;
+};
+
+struct loaded {
+  void *library; /* NULL: free */
+  const struct trapdoor_unit *unit;
+};
+
+/* One CPU's translations. */
+struct context {
+  u8 *arena;
+  struct loaded *units;
+  u32 unit_count;
+  struct entry *entries; /* open addressing; a free one has no function */
+  u32 mask;              /* number of entries - 1 */
+};
+
+static u32 slot_of(const struct context *c, u32 pc) {
+  u32 i = pc * 0x9e3779b1u >> 7 & c->mask;
+  while (c->entries[i].run && c->entries[i].pc != pc) i = (i + 1) & c->mask;
+  return i;
+}
+
+/* Builds the table of entries from the loaded translations, of which later ones count. 0 without memory. */
+static int rebuild(struct context *c) {
+  u32 count = 0, size = 64, i, j;
+  struct entry *entries;
+  for (i = 0; i < c->unit_count; i++) {
+    if (c->units[i].library) count += c->units[i].unit->count;
+  }
+  while (size < count * 4) size *= 2;
+  entries = calloc(size, sizeof *entries);
+  if (!entries) return 0;
+  free(c->entries);
+  c->entries = entries;
+  c->mask = size - 1;
+  for (i = 0; i < c->unit_count; i++) {
+    const struct trapdoor_unit *unit = c->units[i].unit;
+    if (!c->units[i].library) continue;
+    for (j = 0; j < unit->count; j++) {
+      struct entry *entry = &entries[slot_of(c, unit->entries[j])];
+      entry->pc = unit->entries[j];
+      entry->run = unit->run;
+    }
+  }
+  return 1;
+}
+
+static void say(struct context *c, const char *text) {
+  size_t length = strlen(text);
+  if (length >= PATH_BYTES) length = PATH_BYTES - 1;
+  memcpy(c->arena + PATH_OFFSET, text, length);
+  c->arena[PATH_OFFSET + length] = 0;
+}
+
+static u32 load(struct context *c) {
+  const char *path = (const char *)c->arena + PATH_OFFSET;
+  const struct trapdoor_unit *unit;
+  struct loaded *units;
+  void *library;
+  u32 i;
+  if (!memchr(path, 0, PATH_BYTES)) return 0;
+  library = library_open(path);
+  if (!library) {
+    say(c, library_error());
+    return 0;
+  }
+  unit = library_symbol(library, "trapdoor_unit");
+  if (!unit || unit->abi != TRAPDOOR_ABI || unit->layout != LAYOUT_HASH) {
+    library_close(library);
+    say(c, "not a translation for this version");
+    return 0;
+  }
+  for (i = 0; i < c->unit_count && c->units[i].library; i++) {}
+  if (i == c->unit_count) {
+    units = realloc(c->units, (i + 1) * sizeof *units);
+    if (!units) {
+      library_close(library);
+      say(c, "out of memory");
+      return 0;
+    }
+    c->units = units;
+    c->unit_count = i + 1;
+  }
+  c->units[i].library = library;
+  c->units[i].unit = unit;
+  if (!rebuild(c)) {
+    c->units[i].library = NULL;
+    library_close(library);
+    say(c, "out of memory");
+    return 0;
+  }
+  return i + 1;
+}
+
+static u32 unload(struct context *c, u32 handle) {
+  u32 i;
+  if (handle == 0 || handle > c->unit_count || !c->units[handle - 1].library) return 1;
+  library_close(c->units[handle - 1].library);
+  c->units[handle - 1].library = NULL;
+  if (rebuild(c)) return 0;
+  /* Without memory for a new table, nothing is found in the old one. */
+  for (i = 0; i <= c->mask; i++) c->entries[i].run = NULL;
+  return 1;
+}
+
+static void close_context(struct context *c) {
+  u32 i;
+  for (i = 0; i < c->unit_count; i++) {
+    if (c->units[i].library) library_close(c->units[i].library);
+  }
+  free(c->units);
+  free(c->entries);
+  free(c);
+}
+
+/* ---- floating-point environment ---- */
+
+#if defined(__x86_64__)
+typedef u32 environment;
+IN void enter_float(environment *saved, u32 mode) {
+  /* MXCSR: all exceptions masked, no flags; rounding control is nearest, down, up, to zero. */
+  static const u8 control[4] = {0, 3, 1, 2};
+  u32 mine = 0x1f80 | (u32)control[mode & 3] << 13;
+  __asm__ volatile("stmxcsr %0" : "=m"(*saved));
+  __asm__ volatile("ldmxcsr %0" : : "m"(mine) : "memory");
+}
+IN u32 leave_float(const environment *saved) {
+  u32 now;
+  __asm__ volatile("stmxcsr %0" : "=m"(now) : : "memory");
+  __asm__ volatile("ldmxcsr %0" : : "m"(*saved));
+  /* IE, DE, ZE, OE, UE, PE from bit 0; the guest's are NX 1, UF 2, OF 4, DZ 8, NV 16. */
+  return (now >> 5 & 1) | (now >> 3 & 2) | (now >> 1 & 4) | (now << 1 & 8) | (now << 4 & 16);
+}
+#else
+typedef fenv_t environment;
+IN void enter_float(environment *saved, u32 mode) {
+  static const int modes[4] = {FE_TONEAREST, FE_TOWARDZERO, FE_DOWNWARD, FE_UPWARD};
+  feholdexcept(saved);
+  fesetround(modes[mode & 3]);
+}
+IN u32 leave_float(const environment *saved) {
+  int now = fetestexcept(FE_ALL_EXCEPT);
+  fesetenv(saved);
+  /* No underflow: what could be tiny is left to softfloat (ODD64 in unit.h). */
+  return (now & FE_INEXACT ? 1u : 0) | (now & FE_OVERFLOW ? 4u : 0) |
+         (now & FE_DIVBYZERO ? 8u : 0) | (now & FE_INVALID ? 16u : 0);
+}
+#endif
+
+/* ---- running ---- */
+
+static u32 run(const struct context *c, u32 pc) {
+  u8 *arena = c->arena;
+  i32 *fuel = (i32 *)(void *)arena + FUEL_WORD;
+  u32 *flags = (u32 *)(void *)(arena + FP_FLAGS_SLOT * 8);
+  const u32 *mode = (const u32 *)(const void *)(arena + FP_RM_SLOT * 8);
+  u32 raised;
+  environment saved;
+  enter_float(&saved, *mode);
+  for (;;) {
+    const struct entry *entry = &c->entries[slot_of(c, pc)];
+    i32 before = *fuel;
+    if (!entry->run) break;
+    pc = entry->run(arena, pc);
+    /* Without progress its first instruction is the interpreter's. */
+    if (*fuel < 0 || *fuel == before) break;
+  }
+  raised = leave_float(&saved);
+  if (raised & ~*flags) {
+    *flags |= raised;
+    *(u32 *)(void *)(arena + FP_FAST_SLOT * 8) = *mode == 0 && (*flags & 1);
+  }
+  return pc;
+}
+
+static u32 features(void) {
+#if defined(__x86_64__)
+  u32 found = 0;
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("fma")) found |= FEATURE_FMA;
+  if (__builtin_cpu_supports("bmi")) found |= FEATURE_BMI;
+  if (__builtin_cpu_supports("bmi2")) found |= FEATURE_BMI2;
+  if (__builtin_cpu_supports("popcnt")) found |= FEATURE_POPCNT;
+  return found;
+#else
+  return 0;
+#endif
+}
+
+static void reply(u8 *arena, u64 value) { memcpy(arena + REPLY_OFFSET, &value, 8); }
+
+/*
+ * The one function. `pointer` is the arena for HANDSHAKE and OPEN, else the context. A far address (see EXIT_PC_SLOT) has
+ * no translation, so that running ends there.
+ */
+EXPORT u32 trapdoor(void *pointer, u32 command, u32 argument) {
+  struct context *c = pointer;
+  switch (command) {
+    case COMMAND_RUN:
+      return run(c, argument);
+    case COMMAND_HANDSHAKE:
+      reply(pointer, (u64)features() << 32 | LAYOUT_HASH);
+      return TRAPDOOR_ABI;
+    case COMMAND_OPEN:
+      c = calloc(1, sizeof *c);
+      if (!c) return 1;
+      c->arena = pointer;
+      if (!rebuild(c)) {
+        free(c);
+        return 1;
+      }
+      reply(pointer, (u64)(size_t)c);
+      return 0;
+    case COMMAND_LOAD:
+      return load(c);
+    case COMMAND_UNLOAD:
+      return unload(c, argument);
+    case COMMAND_CLOSE:
+      close_context(c);
+      return 0;
+    default:
+      return 0xffffffffu;
+  }
+}

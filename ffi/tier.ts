@@ -1,0 +1,186 @@
+/**
+ * The native tier: units of hot code, printed as C, compiled by the host's compiler, run by the helper.
+ *
+ * @module
+ */
+import type { Region } from "../cpu/engine/region.ts";
+import {
+  type Compilation,
+  type CompilingTier,
+  EXIT_PC_SLOT,
+  type TierServices,
+  type TierStats,
+} from "../cpu/engine/tier.ts";
+import type { Arena } from "../mmu/arena.ts";
+import type { Builder, Job } from "./builder.ts";
+import { Emitter } from "./emitter.ts";
+import { FAR_EXIT, type Helper } from "./helper.ts";
+import { formUnit, type Unit } from "./unit.ts";
+
+/** How a tier works. */
+export interface NativeOptions {
+  /** The helper, with a context of this tier's own; the tier closes it. */
+  helper: Helper;
+  builder: Builder;
+  /** Compile at once, and let the guest wait. */
+  wait?: boolean;
+  /** Most compilers at a time. */
+  jobs?: number;
+  /** Optimisation level of the compiler; default 2. */
+  level?: number;
+  /** Gets what went wrong with a translation, which is run by another tier then. */
+  note?: (message: string) => void;
+}
+
+/** A unit that is compiled, or is to be. */
+interface Translation {
+  readonly unit: Unit;
+  readonly job: Job;
+  /** Handle in the helper; 0 until it is loaded. */
+  handle: number;
+  dropped: boolean;
+}
+
+/** Compiles and runs units on one arena. */
+export class NativeTier implements CompilingTier {
+  readonly name = "native";
+  readonly stats: TierStats = {
+    regions: 0,
+    evicted: 0,
+    bytes: 0,
+    kept: 0,
+    milliseconds: 0,
+    exits: {},
+  };
+  /** Settles when nothing is being compiled. */
+  idle: Promise<void> = Promise.resolve();
+  readonly #arena: Arena;
+  readonly #services: TierServices;
+  readonly #options: NativeOptions;
+  readonly #helper: Helper;
+  /** By the address that the engine knows each by. */
+  readonly #translations = new Map<number, Translation>();
+  /** How many loaded translations may be entered at an address. */
+  readonly #entries = new Map<number, number>();
+  /** Addresses whose compilation was put off. */
+  readonly #wanted = new Set<number>();
+  #running = 0;
+  #closed = false;
+
+  constructor(arena: Arena, services: TierServices, options: NativeOptions) {
+    this.#arena = arena;
+    this.#services = services;
+    this.#options = options;
+    this.#helper = options.helper;
+  }
+
+  add([region]: readonly Region[]): Compilation | undefined {
+    const services = this.#services, { builder, level = 2, wait, jobs = 1 } = this.#options;
+    if (!wait && this.#running >= jobs) {
+      // By the time there is a compiler for it, more will be known, or it will be part of another unit.
+      this.#wanted.add(region.pc);
+      return undefined;
+    }
+    const start = performance.now();
+    const known = wait ? [] : [...services.entries(), ...this.#entries.keys()];
+    const unit = formUnit(region, (pc, limit) => services.lift(pc, limit), known);
+    const job = builder.unitJob(new Emitter(unit).emit(), this.#helper.features, level);
+    const translation: Translation = { unit, job, handle: 0, dropped: false };
+    this.drop(region.pc);
+    this.#translations.set(region.pc, translation);
+    this.stats.milliseconds += performance.now() - start;
+    if (wait) this.#load(translation, builder.buildSync(job));
+    else if (!this.#loadKnown(translation)) {
+      const work = this.#compile(translation);
+      this.idle = this.idle.then(() => work);
+    }
+    return { blocks: unit.blocks.map(({ ir }) => ir), entries: unit.entries };
+  }
+
+  /** Loads what the cache has; false if it has nothing that can be loaded. */
+  #loadKnown(translation: Translation): boolean {
+    try {
+      const path = this.#options.builder.cache.find(translation.job.key);
+      if (path !== undefined) this.#load(translation, path);
+      return path !== undefined;
+    } catch (error) {
+      this.#failed(error);
+      return false;
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.#options.note?.(`native: ${error instanceof Error ? error.message : error}`);
+  }
+
+  #load(translation: Translation, path: string): void {
+    translation.handle = this.#helper.load(path);
+    for (const pc of translation.unit.entries) {
+      this.#entries.set(pc, (this.#entries.get(pc) ?? 0) + 1);
+    }
+    this.stats.regions++;
+    this.stats.bytes += translation.job.source.length;
+    this.stats.kept += translation.job.source.length;
+  }
+
+  async #compile(translation: Translation): Promise<void> {
+    const start = performance.now(), { builder } = this.#options;
+    this.#running++;
+    try {
+      if (!translation.dropped) {
+        const path = await builder.build(translation.job);
+        if (!translation.dropped) {
+          this.#load(translation, path);
+          this.#services.ready(translation.unit.pc);
+        }
+      }
+    } catch (error) {
+      // Another tier goes on with this unit.
+      if (!this.#closed) this.#failed(error);
+    } finally {
+      this.stats.milliseconds += performance.now() - start;
+      this.#running--;
+      const wanted = [...this.#wanted];
+      this.#wanted.clear();
+      for (const pc of wanted) {
+        if (!this.has(pc) && !this.#closed) this.#services.compile(pc);
+      }
+    }
+  }
+
+  has(pc: number): boolean {
+    return this.#entries.has(pc);
+  }
+
+  run(pc: number): number {
+    const next = this.#helper.run(pc);
+    return next === FAR_EXIT ? Number(this.#arena.q[EXIT_PC_SLOT]) : next;
+  }
+
+  drop(pc: number): void {
+    const translation = this.#translations.get(pc);
+    if (!translation) return;
+    this.#translations.delete(pc);
+    translation.dropped = true;
+    if (translation.handle === 0) return;
+    this.stats.kept -= translation.job.source.length;
+    this.#helper.unload(translation.handle);
+    for (const entry of translation.unit.entries) {
+      const left = this.#entries.get(entry)! - 1;
+      if (left > 0) this.#entries.set(entry, left);
+      else this.#entries.delete(entry);
+    }
+  }
+
+  forgetRights(): void {
+    // Every access asks the page table.
+  }
+
+  /** Ends compilers that still run, and frees the helper. */
+  close(): void {
+    this.#closed = true;
+    for (const translation of this.#translations.values()) translation.dropped = true;
+    this.#options.builder.compiler?.stop();
+    this.#helper.close();
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Units: what becomes one C function. A region, the functions that it calls, and what its jump tables lead to, joined
+ * by guest address, so that calls and returns inside are jumps and registers stay in locals throughout.
+ *
+ * @module
+ */
+import {
+  Ending,
+  formRegion,
+  type Lift,
+  type Region,
+  type RegionBlock,
+} from "../cpu/engine/region.ts";
+import { JumpHint } from "../cpu/ir/ops.ts";
+
+/** Most guest instructions in a unit; fuel is tested at its back edges and calls, and may be overrun by so many. */
+export const MAX_UNIT_INSNS = 3000;
+/** Most of them that functions called from the first region may add. */
+const MAX_CALLEE_INSNS = 1000;
+/** A function of at most so many is part of its caller's unit even if it was never found hot. */
+const SMALL_CALLEE_INSNS = 40;
+/** Bytes beyond a region's own addresses where the targets of its indirect jumps are looked for. */
+const JUMP_RANGE = 4096;
+
+/** One unit. */
+export interface Unit {
+  /** Guest address of the first region's entry. */
+  readonly pc: number;
+  /** Blocks in the order in which they are printed. */
+  readonly blocks: readonly RegionBlock[];
+  /** Position of a guest address in `blocks`. */
+  readonly index: ReadonlyMap<number, number>;
+  /** Guest addresses at which the unit may be entered. */
+  readonly entries: readonly number[];
+  /** By the address of a block that returns: where its callers in the unit go on. */
+  readonly returns: ReadonlyMap<number, readonly number[]>;
+  /** Guest instructions in it. */
+  readonly count: number;
+}
+
+/** Whether a guest address has at most 31 bits; code elsewhere can't exist. */
+export const isShort = (pc: number): boolean => pc >= 0 && pc < 0x8000_0000;
+
+/**
+ * Forms the unit that starts with a region.
+ *
+ * @param known Guest addresses of code that is known to be entered from elsewhere. Those that lie between the region's
+ * blocks become part of the unit if it has indirect jumps, because they are likely to be these jumps' targets.
+ */
+export function formUnit(
+  region: Region,
+  lift: Lift,
+  known: Iterable<number>,
+): Unit {
+  const blocks: RegionBlock[] = [], index = new Map<number, number>();
+  const roots = new Set<number>();
+  /** Roots of the regions that a block belongs to, and return addresses of the calls of a root. */
+  const owners = new Map<number, number[]>(), sites = new Map<number, Set<number>>();
+  const queue: number[] = [];
+  let count = 0;
+  const add = (part: Region): void => {
+    roots.add(part.pc);
+    for (const block of part.blocks) {
+      const { pc } = block.ir, owning = owners.get(pc);
+      if (owning) owning.push(part.pc);
+      else owners.set(pc, [part.pc]);
+      if (block.ending === Ending.CALL) {
+        let list = sites.get(block.callee);
+        if (!list) sites.set(block.callee, list = new Set());
+        list.add(block.targets[0]);
+        queue.push(block.callee);
+      }
+      if (index.has(pc)) continue;
+      index.set(pc, blocks.length);
+      blocks.push(block);
+      count += block.ir.count;
+    }
+  };
+  const follow = (pc: number, room: number): void => {
+    if (roots.has(pc) || !isShort(pc)) return;
+    const part = formRegion(pc, lift);
+    if (part && part.count <= room) add(part);
+  };
+  add(region);
+  const hot = new Set(known);
+  const low = Math.min(...blocks.map(({ ir }) => ir.pc)) - JUMP_RANGE;
+  const high = Math.max(...blocks.map(({ ir }) => ir.pc)) + JUMP_RANGE;
+  const jumps = blocks.some(({ ending, ir, terminator }) =>
+    ending === Ending.INDIRECT && ir.code[terminator + 3] === JumpHint.NONE
+  );
+  if (jumps) {
+    for (const pc of hot) if (pc >= low && pc <= high) follow(pc, MAX_UNIT_INSNS - count);
+  }
+  const most = Math.min(MAX_UNIT_INSNS, count + MAX_CALLEE_INSNS);
+  for (const callee of queue) {
+    follow(callee, Math.min(most - count, hot.has(callee) ? Infinity : SMALL_CALLEE_INSNS));
+  }
+
+  const entries = new Set<number>(roots);
+  for (const pc of hot) if (index.has(pc)) entries.add(pc);
+  const returns = new Map<number, readonly number[]>();
+  for (const { ir, ending, targets, terminator, loop } of blocks) {
+    // Where a stay may have ended: execution goes on in here when the unit is ready.
+    if (loop) entries.add(ir.pc);
+    const resumes = ending === Ending.CALL || ending === Ending.CALL_INDIRECT ||
+      ending === Ending.BACKDOOR;
+    if (resumes && index.has(targets[0])) entries.add(targets[0]);
+    if (ending !== Ending.INDIRECT || ir.code[terminator + 3] !== JumpHint.RETURN) continue;
+    const found = new Set<number>();
+    for (const root of owners.get(ir.pc)!) {
+      for (const site of sites.get(root) ?? []) if (index.has(site)) found.add(site);
+    }
+    returns.set(ir.pc, [...found]);
+  }
+  return { pc: region.pc, blocks, index, entries: [...entries], returns, count };
+}

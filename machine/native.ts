@@ -1,0 +1,65 @@
+/**
+ * The native tier of a machine: forced, or begun in the background once the guest has run for a while.
+ *
+ * @module
+ */
+import type { Cpu } from "../cpu/engine/cpu.ts";
+import type { NativeTier } from "../ffi/tier.ts";
+import type { Arena } from "../mmu/arena.ts";
+import { MachineError } from "./program.ts";
+
+/** What is said about the tier, and how it works. */
+export interface NativeTierOptions {
+  /** Gets why there is no native tier, and what goes wrong with it. */
+  note?: (message: string) => void;
+  /** Most compilers at a time. */
+  jobs?: number;
+}
+
+/** The native tier of one machine; nothing of it is loaded before one of the functions is called. */
+export function nativeTier(cpu: Cpu, arena: Arena, options: NativeTierOptions): {
+  /** Adds the tier, which compiles at once from then on. @throws {MachineError} If it can't be had. */
+  force: () => Promise<void>;
+  /** Adds the tier as soon as it is there; settles before that if a compiler must run. */
+  begin: () => Promise<void>;
+  /** Frees it. */
+  close: () => Promise<void>;
+} {
+  let tier: NativeTier | undefined, closed = false;
+  const note = options.note ?? (() => {});
+  const jobs = options.jobs === undefined ? {} : { jobs: options.jobs };
+  const add = (make: (services: Parameters<Parameters<Cpu["addTier"]>[0]>[0]) => NativeTier) => {
+    if (!closed) cpu.addTier((services) => tier = make(services));
+  };
+  return {
+    force: async () => {
+      const { NativeError, openNative } = await import("../ffi/native.ts");
+      try {
+        const { ready } = await openNative(arena, { note, ...jobs, wait: true, level: 1 });
+        add(await ready);
+      } catch (cause) {
+        if (!(cause instanceof NativeError)) throw cause;
+        throw new MachineError(`Cannot use the native tier: ${cause.message}`, { cause });
+      }
+    },
+    begin: async () => {
+      const { NativeError, openNative } = await import("../ffi/native.ts");
+      const failed = (cause: unknown) => {
+        if (!(cause instanceof NativeError)) throw cause;
+        note(`no native tier: ${cause.message}`);
+      };
+      try {
+        const { now, ready } = await openNative(arena, { note, ...jobs });
+        if (now) add(await ready);
+        else ready.then(add).catch(failed);
+      } catch (cause) {
+        failed(cause);
+      }
+    },
+    close: () => {
+      closed = true;
+      tier?.close();
+      return Promise.resolve();
+    },
+  };
+}

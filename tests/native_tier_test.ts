@@ -1,0 +1,132 @@
+/** The native tier against the interpreter: what the wasm tier is tested with, and random programs. */
+import { assert, assertEquals } from "@std/assert";
+import type { TierServices } from "../cpu/engine/tier.ts";
+import { Trap } from "../cpu/ir/ops.ts";
+import { WasmTier } from "../cpu/wasm/tier.ts";
+import { layoutHeader } from "../ffi/layout.ts";
+import type { AddressSpace } from "../mmu/address_space.ts";
+import { generate, KINDS } from "./fuzz/generator.ts";
+import { programImage } from "./fuzz/program.ts";
+import { Random } from "./fuzz/random.ts";
+import { nativeTools } from "./native_tools.ts";
+import { testWith, tool } from "./tools.ts";
+import { assemble, compareCpus, Pair, type PairOptions, useTier } from "./wasm_fuzz.ts";
+
+const CC = ["cc"];
+
+Deno.test("layout.h is what layout.ts writes", async () => {
+  const header = await Deno.readTextFile(new URL("../ffi/native/layout.h", import.meta.url));
+  assertEquals(header, layoutHeader(), "run: deno run --allow-write ffi/layout.ts");
+});
+
+/** The programs of the wasm tier's test that are made for one purpose, by their tests' names. */
+const SHARED = /^(Wasm tier (?!executes|stops where the fault is when random)|Cpu )/;
+
+const tools = tool("cc") === undefined ? undefined : await nativeTools();
+if (tools) {
+  addEventListener("unload", () => tools[Symbol.dispose]());
+  useTier(tools.tier);
+}
+// Registers the wasm tier's tests once more, under this tier's name.
+const api = Deno as { test: unknown }, register = Deno.test;
+try {
+  api.test = (name: string, fn: (t: Deno.TestContext) => void) => {
+    if (!SHARED.test(name)) return;
+    const renaming = api.test;
+    api.test = register;
+    testWith(CC, name.replace("Wasm", "Native"), fn);
+    api.test = renaming;
+  };
+  await import("./wasm_tier_test.ts");
+} finally {
+  api.test = register;
+}
+
+const WAYS: readonly ((seed: number) => PairOptions)[] = [
+  () => ({ rounds: 3 }),
+  (seed) => ({ rounds: 4, slices: new Random(seed), exact: false, heat: 2 }),
+  (seed) => ({ rounds: 4, slices: new Random(seed), exact: true, heat: 2 }),
+];
+
+testWith(CC, "Native tier executes random programs as the interpreter does", () => {
+  const pairs = { 32: new Pair(32), 64: new Pair(64) };
+  let executed = 0, compiled = 0;
+  for (let seed = 0; seed < 24; seed++) {
+    const xlen = seed % 2 === 0 ? 64 : 32, kind = KINDS[(seed >> 1) % KINDS.length];
+    const image = programImage(generate(seed, { xlen, kind, size: 120 }));
+    const result = pairs[xlen].run(image, WAYS[seed % WAYS.length](seed));
+    assertEquals([result.lines, result.end], [[], "SYSCALL"], `program ${seed}`);
+    executed += result.instructions;
+    compiled += result.compiled;
+  }
+  assert(compiled > executed / 4, `compiled code executed ${compiled} of ${executed}`);
+});
+
+testWith(
+  CC,
+  "Cpu goes on exactly when hot code moves from the wasm tier to the native tier",
+  () => {
+    // A function that walks a tree of calls, called by a loop; an indirect jump to one of two places.
+    const source = `
+    li rd=5 imm=60000
+    la rd=20 @even
+    la rd=21 @odd
+  again:
+    addi rd=10 imm=6
+    jal rd=1 @tree
+    andi rd=6 rs1=5 imm=1
+    add rd=7 rs1=20
+    beq rs1=6 rs2=0 @go
+    add rd=7 rs1=21
+  go:
+    jalr rs1=7
+  even:
+    addi rd=12 rs1=12 imm=1
+    jal rd=0 @next
+  odd:
+    xor rd=12 rs1=12 rs2=11
+  next:
+    addi rd=5 rs1=5 imm=-1
+    bne rs1=5 rs2=0 @again
+    ecall
+  tree:
+    beq rs1=10 rs2=0 @leaf
+    addi rd=2 rs1=2 imm=-16
+    sd rs1=2 rs2=1 imm=0
+    sd rs1=2 rs2=10 imm=8
+    addi rd=10 rs1=10 imm=-1
+    jal rd=1 @tree
+    ld rd=10 rs1=2 imm=8
+    addi rd=10 rs1=10 imm=-1
+    jal rd=1 @tree
+    ld rd=1 rs1=2 imm=0
+    addi rd=2 rs1=2 imm=16
+  leaf:
+    addi rd=11 rs1=11 imm=1
+    jalr rs1=1
+  `;
+    const wasm = (space: AddressSpace) => (services: TierServices) =>
+      new WasmTier(space.arena, services);
+    const pair = new Pair(64, 1 << 20, wasm);
+    const { interpreted: alone, compiled: both } = pair;
+    alone.addTier(wasm(alone.space));
+    both.addTier(tools!.tier(both.space));
+    // Both compile where they find themselves, which is at other addresses than with heat 0.
+    const reasons = [alone, both].map((cpu) => {
+      const { space } = cpu;
+      space.map(0x1_0000, 0x1000, 7);
+      space.map(0x4_0000, 0x1000, 3);
+      space.write(0x1_0000, assemble(64, 0x1_0000, source).bytes);
+      cpu.setRegister("sp", 0x4_1000);
+      cpu.pc = 0x1_0000;
+      for (;;) {
+        const reason = cpu.run(5_000_000, false);
+        if (reason !== 0) return reason;
+      }
+    });
+    assertEquals(reasons, [Trap.SYSCALL, Trap.SYSCALL]);
+    assertEquals(compareCpus(alone, both, true), []);
+    assert(both.instructions > 50_000_000);
+    assert(both.upperInstructions > both.instructions / 2, `${both.upperInstructions}`);
+  },
+);

@@ -1,0 +1,44 @@
+/** What tests of the native tier share: a cache of their own, a builder, and tiers for pairs of CPUs. */
+import { Builder } from "../ffi/builder.ts";
+import { Cache } from "../ffi/cache.ts";
+import { Compiler } from "../ffi/compiler.ts";
+import { Helper } from "../ffi/helper.ts";
+import { NativeTier } from "../ffi/tier.ts";
+import type { TierFactory } from "../cpu/engine/tier.ts";
+import type { AddressSpace } from "../mmu/address_space.ts";
+
+/** Makes a tier for the CPU of an address space. */
+export type MakeTier = (space: AddressSpace) => TierFactory;
+
+/** A builder with a temporary cache, a built helper, and what makes tiers. */
+export interface NativeTools extends Disposable {
+  builder: Builder;
+  helper: string;
+  /** Makes a tier that compiles at once, with little optimisation. */
+  tier: MakeTier;
+}
+
+/** Builds the helper into a new cache; needs a C compiler. */
+export async function nativeTools(): Promise<NativeTools> {
+  const directory = await Deno.makeTempDir({ prefix: "trapdoor-native-" });
+  const builder = await Builder.open(
+    new Cache(directory),
+    Compiler.find((name) => Deno.env.get(name)),
+  );
+  const helper = await builder.build(builder.helperJob());
+  const tiers: NativeTier[] = [];
+  return {
+    builder,
+    helper,
+    tier: (space) => (services) => {
+      const { arena } = space, own = new Helper(helper, arena);
+      const tier = new NativeTier(arena, services, { builder, helper: own, wait: true, level: 1 });
+      tiers.push(tier);
+      return tier;
+    },
+    [Symbol.dispose]: () => {
+      for (const tier of tiers) tier.close();
+      Deno.removeSync(directory, { recursive: true });
+    },
+  };
+}
