@@ -12,6 +12,7 @@ import {
 } from "./machine/machine.ts";
 import { cacheDirectory } from "./ffi/cache_directory.ts";
 import { ALL_PASSES, type PassOptions } from "./cpu/ir/builder.ts";
+import { SYSTEM_FLAGS, SYSTEM_HELP, SYSTEM_STRINGS } from "./cli/system_options.ts";
 import { MAX_GUEST_BYTES } from "./mmu/arena.ts";
 import { checkDenoVersion, VERSION } from "./version.ts";
 
@@ -40,7 +41,8 @@ Usage: deno run -A mod.ts [options] [program [args...]]
   --stats[=json]          write figures to standard error at the end
   --verbose               say what the guest asked for and could not get
   --help, --version
-`;
+
+${SYSTEM_HELP}`;
 
 /** Exit status for wrong usage. */
 const USAGE = 2;
@@ -77,8 +79,9 @@ const STRINGS = [
     "cache",
   ],
   ...["max-instructions", "trace", "stats"],
+  ...SYSTEM_STRINGS,
 ];
-const FLAGS = ["help", "version", "strace", "verbose"];
+const FLAGS = ["help", "version", "strace", "verbose", ...SYSTEM_FLAGS];
 /** Options whose value may only be given with `=`. */
 const OPTIONAL = ["trace", "stats"];
 
@@ -122,7 +125,7 @@ async function parse(args: string[]): Promise<Parsed> {
     if (list.some((value) => value === "") && !OPTIONAL.includes(name)) {
       throw new UsageError(`--${name} needs a value; try --help`);
     }
-    if (list.length > 1 && name !== "dir" && name !== "env") {
+    if (list.length > 1 && !["dir", "env", "drive"].includes(name)) {
       throw new UsageError(`--${name} is given ${list.length} times`);
     }
     if (list.length > 0) values[name] = list;
@@ -401,6 +404,10 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
   if (cache !== undefined) {
     return await aboutCache(oneOf("cache", cache, ["info", "clear"]));
   }
+  const system = [...SYSTEM_STRINGS, ...SYSTEM_FLAGS].filter((name) =>
+    values[name] !== undefined || flags.has(name)
+  );
+  if (system.length > 0) return await runMachine({ values, flags, program });
   const demo = program.length === 0;
   if (demo && one("backdoor") !== undefined) {
     throw new UsageError("--backdoor needs a program to run; try --help");
@@ -474,6 +481,31 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
   } finally {
     trace?.flush();
     if (stats !== undefined) writeStats(machine, stats);
+  }
+}
+
+/** System mode, whose modules are loaded only for it. */
+async function runMachine({ values, flags, program }: Parsed): Promise<number> {
+  const user = ["backdoor-path", "dir", "env", "arg0", "cwd", "tier", "strace"];
+  const other = user.find((name) => values[name] || flags.has(name));
+  if (other !== undefined) throw new UsageError(`--${other}: not in system mode; try --help`);
+  const { runSystem } = await import("./cli/system.ts");
+  const limit = values["max-instructions"]?.[0], memory = values.memory?.[0];
+  if (values.stats?.[0]) oneOf("stats", values.stats[0], ["json"]);
+  const trace = values.trace === undefined ? undefined : new LineSink(values.trace[0]);
+  try {
+    return await runSystem({
+      values,
+      flags,
+      program,
+      memory: memory === undefined ? undefined : parseSize(memory),
+      maxInstructions: limit === undefined ? Infinity : parseCount("max-instructions", limit),
+      trace: trace?.line,
+      usage: (message) => new UsageError(message),
+      error,
+    });
+  } finally {
+    trace?.flush();
   }
 }
 

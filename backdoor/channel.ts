@@ -148,7 +148,7 @@ export class BackdoorChannel {
 
   /** Makes a hart's CPU, for callbacks and for the dispatch. */
   cpu(options: CpuOptions): BackdoorCpu {
-    return new BackdoorCpu(options, this.#memory, this.areas.data);
+    return new BackdoorCpu(options, options.memory ?? this.#memory, this.areas.data);
   }
 
   /** Numbers so far. */

@@ -39,6 +39,8 @@ export interface CpuOptions {
   r: Int32Array<ArrayBuffer>;
   /** Number of the hart, 0 if there is one. */
   hart?: number;
+  /** Memory as callbacks see it; the channel's if absent. */
+  memory?: AddressSpace;
   /** Its run loop. */
   hooks: CpuHooks;
 }

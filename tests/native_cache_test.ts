@@ -1,5 +1,5 @@
 /** The translation cache, and what else can go wrong around native code. */
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { formRegion } from "../cpu/engine/region.ts";
 import { EXIT_PC_SLOT, FUEL_WORD } from "../cpu/engine/tier.ts";
 import { Cache, sha256 } from "../ffi/cache.ts";

@@ -1,7 +1,8 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { OPS } from "../cpu/ir/ops.ts";
+import { softLoop } from "../cpu/engine/soft_loop.ts";
 import { enumText, withEnum } from "../cpu/ir/sync_enums.ts";
-import { outdated } from "./op_numbers.ts";
+import { outdated, outdatedSoftLoop } from "./op_numbers.ts";
 
 Deno.test("op numbers are the table's when the executors are compared with it", async () => {
   assertEquals((await outdated()).map((file) => file.pathname.split("/").pop()), []);
@@ -32,4 +33,12 @@ Deno.test("withEnum replaces only the block when a source has one", () => {
   assertStringIncludes(written, "// end of op numbers\nafter();\n");
   assertEquals(withEnum(written), written);
   assertThrows(() => withEnum("no place"), Error, "Cannot find the place");
+});
+
+Deno.test("interp_loop_soft.ts is made from interp_loop.ts when compared with it", async () => {
+  assertEquals(await outdatedSoftLoop(), undefined);
+});
+
+Deno.test("softLoop throws when the source no longer has what it changes", () => {
+  assertThrows(() => softLoop("function run() {}"), Error, "Cannot make the loop of system mode");
 });

@@ -88,6 +88,30 @@ export const FUNCTIONAL: Readonly<
     where: () => false,
     why: "runs the wasm tier's programs in the native tier itself",
   },
+  system_boot_test: {
+    where: () => false,
+    why: "is about system mode, which the interpreter executes",
+  },
+  system_qemu_test: {
+    where: () => false,
+    why: "is about system mode, which the interpreter executes",
+  },
+  system_mmu_test: {
+    where: () => false,
+    why: "is about system mode, which the interpreter executes",
+  },
+  system_wild_test: {
+    where: () => false,
+    why: "is about system mode, which the interpreter executes",
+  },
+  system_backdoor_test: {
+    where: () => false,
+    why: "is about system mode, which the interpreter executes",
+  },
+  system_devices_test: {
+    where: () => false,
+    why: "is about system mode, which the interpreter executes",
+  },
   native_cache_test: {
     where: () => false,
     why: "is about files, compilers and permissions, of the native tier alone",

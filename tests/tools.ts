@@ -5,6 +5,8 @@ const PACKAGES: Record<string, string> = {
   "cc": "gcc",
   "gcc": "gcc",
   "make": "make",
+  "qemu-system-riscv32": "qemu-system-misc",
+  "qemu-system-riscv64": "qemu-system-misc",
   "qemu-riscv32": "qemu-user",
   "qemu-riscv64": "qemu-user",
   "riscv64-linux-gnu-g++": "g++-riscv64-linux-gnu",

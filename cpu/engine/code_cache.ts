@@ -16,12 +16,21 @@ export interface CachedBlock extends IrBlock {
   end: number;
   /** Code indices of link records that were resolved to this block. */
   incoming: number[];
+  /** False once it was dropped: nothing leads to it any longer. */
+  live: boolean;
 }
 
 const PAGE_SHIFT = 12;
 /** Code index of the first record. */
 const FIRST = CODE_OFFSET / 4;
 const TWO32 = 0x1_0000_0000;
+
+/** The pages that a block's addresses are in. */
+function pagesOf({ pc, bytes }: IrBlock): number[] {
+  const first = Math.floor(pc / (1 << PAGE_SHIFT));
+  const last = Math.floor((pc + Math.max(bytes, 1) - 1) / (1 << PAGE_SHIFT));
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+}
 
 /** Blocks by guest address, and the code array they live in. */
 export class CodeCache {
@@ -134,7 +143,13 @@ export class CodeCache {
     if (index === undefined) return undefined;
     this.#unseen.delete(pc);
     const ir = this.#stored!.block(index), start = this.#stored!.start(index);
-    const block: CachedBlock = { ...ir, start, end: start + ir.code.length, incoming: [] };
+    const block: CachedBlock = {
+      ...ir,
+      start,
+      end: start + ir.code.length,
+      incoming: [],
+      live: true,
+    };
     this.#seen[index] = block;
     this.#byPc.set(pc, block);
     this.#addToPages(block);
@@ -158,28 +173,32 @@ export class CodeCache {
     }
   }
 
-  #addToPages(block: CachedBlock): void {
-    const last = Math.floor((block.pc + Math.max(block.bytes, 1) - 1) / (1 << PAGE_SHIFT));
-    for (let page = Math.floor(block.pc / (1 << PAGE_SHIFT)); page <= last; page++) {
+  #addToPages(block: CachedBlock, pages: readonly number[] = pagesOf(block)): void {
+    for (const page of pages) {
       let set = this.#byPage.get(page);
       if (!set) this.#byPage.set(page, set = new Set());
       set.add(block);
     }
   }
 
-  /** Places a block; `find` says whether {@linkcode get} shall find it by its address. */
-  install(ir: IrBlock, find: boolean): CachedBlock {
+  /**
+   * Places a block.
+   *
+   * @param find Whether {@linkcode get} shall find it by its address.
+   * @param pages Pages whose change drops it; those of its addresses if absent.
+   */
+  install(ir: IrBlock, find: boolean, pages: readonly number[] = pagesOf(ir)): CachedBlock {
     const length = ir.code.length;
     if (this.#used + length > this.#limit) this.flush();
     const start = this.#used, code = this.code;
     code.set(ir.code, start);
     relocate(code, start + length, start);
     this.#used = start + length;
-    const block: CachedBlock = { ...ir, start, end: start + length, incoming: [] };
+    const block: CachedBlock = { ...ir, start, end: start + length, incoming: [], live: true };
     this.#order.push(block);
     this.translated++;
     if (find) this.#byPc.set(block.pc, block);
-    this.#addToPages(block);
+    this.#addToPages(block, pages);
     return block;
   }
 
@@ -188,13 +207,17 @@ export class CodeCache {
     return this.code[link + 5] * TWO32 + (this.code[link + 4] >>> 0);
   }
 
-  /** Resolves a link record: its branch goes to the block that {@linkcode find} found directly from now on. */
-  resolve(link: number, start: number): void {
+  /**
+   * Resolves a link record: its branch goes to the block that {@linkcode find} found directly from now on.
+   *
+   * @param to The block, where addresses of blocks and links differ.
+   */
+  resolve(link: number, start: number, to?: CachedBlock): void {
     const code = this.code;
     code[link] = Op.goto;
     code[link + 3] = start;
     if (code[link + 2] >= 0) code[code[link + 2]] = start;
-    const block = this.#byPc.get(this.linkTarget(link));
+    const block = to ?? this.#byPc.get(this.linkTarget(link));
     if (block === undefined) this.#unlisted.push(link);
     else block.incoming.push(link);
   }
@@ -237,6 +260,7 @@ export class CodeCache {
       this.#byPage.delete(page);
       for (const block of set) {
         dropped = true;
+        block.live = false;
         if (this.#byPc.get(block.pc) === block) this.#byPc.delete(block.pc);
         for (const link of block.incoming) {
           code[link] = Op.link;
@@ -251,6 +275,7 @@ export class CodeCache {
   /** Starts anew: every code index becomes invalid. */
   flush(): void {
     this.#used = FIRST;
+    for (const block of this.#order) block.live = false;
     this.#byPc.clear();
     this.#byPage.clear();
     this.#order.length = 0;

@@ -143,7 +143,7 @@ export class Cpu {
     this.#slow = new SlowMemory(space);
     const { r, q, f } = space.arena;
     const float = new SoftFloat({ r, q, f }, Slot.FP_FLAGS, Slot.FP_FAST, Slot.FP_RM);
-    const rare = new RareOps(space, this.#slow, float, {
+    const rare = new RareOps(space.arena, this.#slow, float, {
       instructionsAt: (ip) => this.#instructionsAt(ip),
       seconds: options.seconds ?? (() => performance.now() / 1000),
     });

@@ -7,7 +7,7 @@ import type { Arena } from "../../mmu/arena.ts";
 import { Exit } from "./exits.ts";
 import { makeRun } from "./interp_loop.ts";
 import type { RareOps } from "./rare.ts";
-import type { SlowMemory } from "./slow_memory.ts";
+import type { SlowPath } from "./slow_memory.ts";
 import type { SoftFloat } from "./softfloat.ts";
 
 // deno-fmt-ignore -- op numbers, written by `deno task ops`
@@ -37,7 +37,7 @@ const enum Op {
   cvtF64U64 = 132, cvtF32S32 = 133, cvtF32U32 = 134, cvtF32S64 = 135, cvtF32U64 = 136, cvtS32F64 = 137,
   cvtU32F64 = 138, cvtS64F64 = 139, cvtU64F64 = 140, cvtS32F32 = 141, cvtU32F32 = 142, cvtS64F32 = 143,
   cvtU64F32 = 144, cvtF32F64 = 145, cvtF64F32 = 146, fpsync = 147, checkrm = 148, icount = 149,
-  clock = 150, enter = 151,
+  clock = 150, enter = 151, sys = 152, gate = 153, hop = 154,
 }
 // end of op numbers
 /** Places in the arena, in elements of the view that indexes them; the same as in interp_loop.ts. */
@@ -65,16 +65,25 @@ export class Interpreter {
   readonly run: (ip: number, fuel: number) => number;
   /** Direct-mapped: four words an entry: target low, target high, code index, unused. */
   readonly jumpCache: Int32Array;
+  /** Code index of the last record that was executed off the fast path. */
+  at = -1;
   readonly #arena: Arena;
-  readonly #slow: SlowMemory;
+  readonly #slow: SlowPath;
   readonly #rare: RareOps;
 
-  constructor(arena: Arena, slow: SlowMemory, rare: RareOps, float: SoftFloat) {
+  /** @param loop Makes the loop; that of user mode if absent. */
+  constructor(
+    arena: Arena,
+    slow: SlowPath,
+    rare: RareOps,
+    float: SoftFloat,
+    loop = freshMakeRun(),
+  ) {
     this.#arena = arena;
     this.#slow = slow;
     this.#rare = rare;
     const { all8, all16, all32, all64, allU64, allF32, allF64 } = arena;
-    this.run = freshMakeRun()(
+    this.run = loop(
       all8,
       all16,
       all32,
@@ -155,6 +164,7 @@ export class Interpreter {
   /** Executes the record at `ip` off the fast path; `Exit.NONE`, `Exit.FAULT` or `Exit.HOOK`. */
   step(ip: number): number {
     const code = this.#arena.all32, op = code[ip], slow = this.#slow;
+    this.at = ip;
     const done = op >= Op.ldS8 && op <= Op.ld64
       ? this.#load(code, ip)
       : op >= Op.st8 && op <= Op.st64
@@ -166,19 +176,23 @@ export class Interpreter {
 
 let copies = 0;
 
+/** A copy of a function's text of its own; see {@linkcode freshMakeRun}. */
+export function fresh<F extends (...args: never[]) => unknown>(make: F): F {
+  try {
+    // The number: V8 would take equal text from its cache of evaluated code, with one function for all machines.
+    return new Function(`return ${make.toString()} // ${copies++}`)() as F;
+  } catch (error) {
+    // Code generation from strings is switched off here: slower, but the same.
+    if (error instanceof EvalError) return make;
+    throw error;
+  }
+}
+
 /**
  * A copy of `makeRun` of its own. V8 treats what a closure captures as constants only while there is no second
  * closure of the same function; two machines would make each other 40% slower.
  */
 function freshMakeRun(): typeof makeRun {
   // The first machine needs no copy.
-  if (copies++ === 0) return makeRun;
-  try {
-    // The number: V8 would take equal text from its cache of evaluated code, with one function for all machines.
-    return new Function(`return ${makeRun.toString()} // ${copies}`)() as typeof makeRun;
-  } catch (error) {
-    // Code generation from strings is switched off here: slower, but the same.
-    if (error instanceof EvalError) return makeRun;
-    throw error;
-  }
+  return copies++ === 0 ? makeRun : fresh(makeRun);
 }

@@ -40,7 +40,7 @@ const enum Op {
   cvtF64U64 = 132, cvtF32S32 = 133, cvtF32U32 = 134, cvtF32S64 = 135, cvtF32U64 = 136, cvtS32F64 = 137,
   cvtU32F64 = 138, cvtS64F64 = 139, cvtU64F64 = 140, cvtS32F32 = 141, cvtU32F32 = 142, cvtS64F32 = 143,
   cvtU64F32 = 144, cvtF32F64 = 145, cvtF64F32 = 146, fpsync = 147, checkrm = 148, icount = 149,
-  clock = 150, enter = 151,
+  clock = 150, enter = 151, sys = 152, gate = 153, hop = 154,
 }
 // end of op numbers
 

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { AddressSpace } from "../../mmu/address_space.ts";
+import type { Arena } from "../../mmu/arena.ts";
 import { Slot, Trap } from "../ir/ops.ts";
-import type { SlowMemory } from "./slow_memory.ts";
+import type { SlowPath } from "./slow_memory.ts";
 import type { SoftFloat } from "./softfloat.ts";
 
 // deno-fmt-ignore -- op numbers, written by `deno task ops`
@@ -36,7 +36,7 @@ const enum Op {
   cvtF64U64 = 132, cvtF32S32 = 133, cvtF32U32 = 134, cvtF32S64 = 135, cvtF32U64 = 136, cvtS32F64 = 137,
   cvtU32F64 = 138, cvtS64F64 = 139, cvtU64F64 = 140, cvtS32F32 = 141, cvtU32F32 = 142, cvtS64F32 = 143,
   cvtU64F32 = 144, cvtF32F64 = 145, cvtF64F32 = 146, fpsync = 147, checkrm = 148, icount = 149,
-  clock = 150, enter = 151,
+  clock = 150, enter = 151, sys = 152, gate = 153, hop = 154,
 }
 // end of op numbers
 
@@ -64,6 +64,12 @@ export interface RareHost {
   instructionsAt(ip: number): number;
   /** Seconds since a fixed point, for `clock`. */
   seconds(): number;
+  /**
+   * System mode: the ISA's privileged operation `number` of slots `a` and `b`, with its result in slot `d`.
+   *
+   * @returns False if it faulted, as the slow path says.
+   */
+  system?(number: number, d: number, a: number, b: number, j: number): boolean;
 }
 
 function popcount(x: number): number {
@@ -85,22 +91,20 @@ export class RareOps {
   readonly #q: BigInt64Array;
   readonly #u: BigUint64Array;
   readonly #r: Int32Array;
-  readonly #space: AddressSpace;
-  readonly #slow: SlowMemory;
+  readonly #slow: SlowPath;
   readonly #float: SoftFloat;
   readonly #host: RareHost;
 
-  constructor(space: AddressSpace, slow: SlowMemory, float: SoftFloat, host: RareHost) {
-    this.#q = space.arena.q;
-    this.#u = space.arena.u;
-    this.#r = space.arena.r;
-    this.#space = space;
+  constructor(arena: Arena, slow: SlowPath, float: SoftFloat, host: RareHost) {
+    this.#q = arena.q;
+    this.#u = arena.u;
+    this.#r = arena.r;
     this.#slow = slow;
     this.#float = float;
     this.#host = host;
   }
 
-  /** Executes the record at `ip` of `code`; false if it faulted (see {@linkcode SlowMemory}). */
+  /** Executes the record at `ip` of `code`; false if it faulted (see {@linkcode SlowPath}). */
   execute(code: Int32Array, ip: number): boolean {
     const q = this.#q, u = this.#u, r = this.#r, fp = this.#float;
     const d = code[ip + 1], a = code[ip + 2], b = code[ip + 3], c = code[ip + 4], j = code[ip + 5];
@@ -212,13 +216,8 @@ export class RareOps {
       case Op.amo32:
       case Op.amo64:
         return this.#amo(d, a, b, j, code[ip] === Op.amo32 ? 4 : 8);
-      case Op.zero: {
-        const low = al & -c,
-          view = r[(a << 1) + 1] === 0 ? this.#space.writeView(low >>> 0, c) : undefined;
-        if (!view) return this.#slow.fault(Trap.STORE_FAULT, al, r[(a << 1) + 1]);
-        view.fill(0);
-        break;
-      }
+      case Op.zero:
+        return this.#slow.zero(al, r[(a << 1) + 1], c);
       case Op.fence:
       case Op.invalidate:
         break;
@@ -371,6 +370,9 @@ export class RareOps {
       case Op.clock:
         u[d] = BigInt(Math.floor(this.#host.seconds() * c));
         break;
+      case Op.sys:
+      case Op.gate:
+        return this.#host.system!(c, d, a, b, j);
       default:
         throw new Error(`Cannot execute op ${code[ip]} at code index ${ip}: not in the op table`);
     }

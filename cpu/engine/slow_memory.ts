@@ -20,8 +20,28 @@ export const Hooked = {
 /** Takes stores to pages that are readable but not writable. */
 export type StoreHook = (address: number, size: number, lo: number, hi: number) => number;
 
-/** The slow path of one CPU: results in fields, so that nothing is allocated. */
-export class SlowMemory {
+/** What executors ask of memory off the fast path; results are in fields, so that nothing is allocated. */
+export interface SlowPath {
+  /** Low and high word of the last load, zero-extended. */
+  lo: number;
+  hi: number;
+  /** Address of the last fault. */
+  faultLo: number;
+  faultHi: number;
+  /** True once execution is to leave after the current instruction. */
+  leave: boolean;
+  /** Records a fault (a `Trap` reason) at an address; returns false. */
+  fault(kind: number, lo: number, hi: number): false;
+  /** Loads `size` bytes (1, 2, 4, 8) into `lo` and `hi`; false if it faulted. */
+  load(addressLo: number, addressHi: number, size: number): boolean;
+  /** Stores the low `size` bytes of a pair; false if it faulted. */
+  store(addressLo: number, addressHi: number, size: number, lo: number, hi: number): boolean;
+  /** Zeroes the aligned `size` bytes (a power of two) that hold an address; false if it faulted. */
+  zero(addressLo: number, addressHi: number, size: number): boolean;
+}
+
+/** The slow path of one user-mode CPU. */
+export class SlowMemory implements SlowPath {
   /** Low and high word of the last load, zero-extended. */
   lo = 0;
   hi = 0;
@@ -82,6 +102,14 @@ export class SlowMemory {
       }
     }
     return this.fault(Trap.STORE_FAULT, ...this.#firstBad(addressLo, addressHi, size, "store"));
+  }
+
+  zero(addressLo: number, addressHi: number, size: number): boolean {
+    const start = (addressLo & -size) >>> 0;
+    const view = addressHi === 0 ? this.#space.writeView(start, size) : undefined;
+    if (!view) return this.fault(Trap.STORE_FAULT, addressLo, addressHi);
+    view.fill(0);
+    return true;
   }
 
   /** The address a fault names: the access's own, or the start of its second page if only that is bad. */

@@ -92,6 +92,7 @@ export class Builder {
   readonly #dead = new Int32Array(SLOT_COUNT);
   readonly #live = new Int32Array(SLOT_COUNT);
   #stamp = 0;
+  #gated = false;
 
   constructor(passes: PassOptions = ALL_PASSES) {
     this.passes = passes;
@@ -109,6 +110,7 @@ export class Builder {
     this.#links.length = 0;
     this.#temp = Slot.TEMP;
     this.#pc = pc;
+    this.#gated = false;
     this.ended = false;
   }
 
@@ -405,6 +407,24 @@ export class Builder {
   /** `icount` or `clock`: an op that makes a value from an immediate. */
   stateValue(op: number, imm: number): Value {
     return this.#emit(op, this.#newTemp(), 0, 0, imm, 0);
+  }
+
+  /**
+   * Privileged operation `number`, the last thing of its instruction; `d` is the register that it writes, 0 for none.
+   */
+  system(number: number, d: number, a: Value = Slot.ZERO, b: Value = Slot.ZERO, j = 0): void {
+    const x = this.#slot(a);
+    this.#emit(Op.sys, d, x, this.#slot(b), number, j);
+    this.#known.delete(d);
+  }
+  /**
+   * Privileged operation `number`, unless a slot is 0; comes before everything else of its instruction. Once a block
+   * is enough: what makes the slot other than 0 leaves the block.
+   */
+  gate(slot: number, number: number): void {
+    if (this.#gated) return;
+    this.#gated = true;
+    this.#emit(Op.gate, 0, slot, 0, number, 0);
   }
 
   // ---- the end of instructions and blocks ----

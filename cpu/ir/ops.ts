@@ -36,6 +36,8 @@ export const Effect = {
   STATE: 4,
   /** Ends the block. */
   END: 5,
+  /** Reads and writes any state of the CPU; may fault, and, as an instruction's last record, leave after it. */
+  SYSTEM: 6,
 } as const;
 
 /** One row of the table. */
@@ -52,7 +54,7 @@ export interface OpInfo {
   readonly doc: string;
 }
 
-const { PURE, LOAD, STORE, FLOAT, STATE, END } = Effect;
+const { PURE, LOAD, STORE, FLOAT, STATE, END, SYSTEM } = Effect;
 
 const rows: [name: string, fields: string, effect: number, doc: string][] = [
   // Moves and 64-bit integers.
@@ -243,6 +245,25 @@ const rows: [name: string, fields: string, effect: number, doc: string][] = [
   ["clock", "d i", STATE, "d = time in ticks of i Hz since a fixed point"],
   // Written over the first record of a block that a compiling tier has: never in a block as built.
   ["enter", "", END, "leave for the compiled code of this block"],
+  // System mode.
+  [
+    "sys",
+    "d a b i",
+    SYSTEM,
+    "d = the ISA's privileged operation i of a and b; d is not written if it is 0",
+  ],
+  [
+    "gate",
+    "a i",
+    FLOAT,
+    "unless a == 0: the ISA's privileged operation i, which may fault or make a 0",
+  ],
+  [
+    "hop",
+    "i",
+    END,
+    "a resolved link to another page: guest pc i, looked up in the cache of indirect targets",
+  ],
 ];
 
 /** The table, indexed by op number. */
@@ -321,6 +342,10 @@ export const Trap = {
   MISALIGNED: 8,
   /** Jump to a misaligned address. */
   MISALIGNED_FETCH: 9,
+  /** System mode: a privileged instruction was executed, and has said where execution goes on. */
+  RESYNC: 10,
+  /** System mode: a privileged operation raised an exception, whose cause the hart knows. */
+  EXCEPTION: 11,
 } as const;
 
 /** Number of slots. */
@@ -342,12 +367,14 @@ export const Slot = {
   EXCLUSIVE_ADDRESS: 8163,
   /** Value that ldx loaded. */
   EXCLUSIVE_VALUE: 8164,
+  /** System mode: 0 while floating point is on and its state known to be dirty. */
+  FP_GATE: 8165,
 } as const;
 
 /** The slot fields an op reads and whether it writes `d`. */
 export function slotFields(op: OpInfo): { reads: number[]; writes: boolean } {
   const fields = op.fields.split(" ");
-  if (op.name === "trap" || op.name === "link" || op.name === "goto") {
+  if (["trap", "link", "goto", "hop"].includes(op.name)) {
     return { reads: [], writes: false };
   }
   const reads: number[] = [];

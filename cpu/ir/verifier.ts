@@ -109,7 +109,7 @@ export function verify(block: IrBlock, slotCount: number): string[] {
     if (writes[op]) {
       const slot = code[at + 1], wrong = slotProblem(slot);
       if (wrong) problem(at, wrong);
-      if (slot === Slot.ZERO) problem(at, "writes slot 0");
+      if (slot === Slot.ZERO && op !== Op.sys) problem(at, "writes slot 0");
       written.add(slot);
     }
     const wrong = immediateProblem(info, code[at + 4], code[at + 5]);

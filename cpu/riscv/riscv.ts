@@ -1,5 +1,5 @@
 /**
- * RV64GC and RV32GC at user level, put together from the extensions' tables.
+ * RV64GC and RV32GC at user level, and for system mode with the privileged architecture, put together from the extensions' tables.
  *
  * @module
  */
@@ -13,6 +13,7 @@ import { expandCompressed } from "./rv_c.ts";
 import { RV_D, RV_F } from "./rv_fd.ts";
 import { RV_I } from "./rv_i.ts";
 import { RV_M } from "./rv_m.ts";
+import { gated, RV_PRIVILEGED } from "./rv_priv.ts";
 import { RV_ZB, RV_ZICOND } from "./rv_zb.ts";
 import { RV_ZICBO } from "./rv_zicbo.ts";
 import { RV_ZICSR } from "./rv_zicsr.ts";
@@ -37,11 +38,19 @@ export class Riscv implements Isa {
   #decoder: Decoder<RvRow> | undefined;
   #compressed: Decoder<RvRow> | undefined;
   #lifter: Lifter;
+  readonly #system: boolean;
 
-  constructor(readonly xlen: 32 | 64) {
+  /** @param system Whether it is for system mode: with privileged instructions. */
+  constructor(readonly xlen: 32 | 64, system = false) {
     this.name = `riscv${xlen}`;
     this.registers = registers(xlen);
+    this.#system = system;
     this.#lifter = new Lifter(xlen);
+  }
+
+  /** 32-bit encodings; what is privileged comes first, as it is more special. */
+  #rows(): readonly RvRow[] {
+    return this.#system ? [...RV_PRIVILEGED(), ...allRows().map(gated)] : allRows();
   }
 
   #table(list: readonly RvRow[], width: number): Compiled<RvRow>[] {
@@ -52,7 +61,7 @@ export class Riscv implements Isa {
   /** Decoder of 32-bit encodings. */
   get decoder(): Decoder<RvRow> {
     return this.#decoder ??= new Decoder(
-      this.#table(allRows(), 32),
+      this.#table(this.#rows(), 32),
       new BitRange(2, 5),
       new BitRange(12, 3),
     );
@@ -61,7 +70,7 @@ export class Riscv implements Isa {
   /** Decoder of 16-bit encodings. */
   get compressed(): Decoder<RvRow> {
     return this.#compressed ??= new Decoder(
-      this.#table(expandCompressed(allRows(), this.xlen), 16),
+      this.#table(expandCompressed(this.#rows(), this.xlen), 16),
       new BitRange(0, 2),
       new BitRange(13, 3),
     );

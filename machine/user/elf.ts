@@ -29,6 +29,8 @@ export const SegmentFlag = { EXEC: 1, WRITE: 2, READ: 4 } as const;
 export interface ElfSegment {
   /** Address as linked, in bytes. */
   address: number;
+  /** Physical address, for what runs without an operating system. */
+  physical: number;
   /** Bytes in memory, at least {@linkcode fileSize}. */
   memorySize: number;
   /** First byte in the file. */
@@ -123,7 +125,10 @@ const LAYOUT = {
     flags: 36,
     phentsize: 42,
     phnum: 44,
-    ph: { size: 32, type: 0, flags: 24, offset: 4, vaddr: 8, filesz: 16, memsz: 20, align: 28 },
+    ph: {
+      ...{ size: 32, type: 0, flags: 24, offset: 4, vaddr: 8, paddr: 12 },
+      ...{ filesz: 16, memsz: 20, align: 28 },
+    },
   },
   64: {
     header: 64,
@@ -132,7 +137,10 @@ const LAYOUT = {
     flags: 48,
     phentsize: 54,
     phnum: 56,
-    ph: { size: 56, type: 0, flags: 4, offset: 8, vaddr: 16, filesz: 32, memsz: 40, align: 48 },
+    ph: {
+      ...{ size: 56, type: 0, flags: 4, offset: 8, vaddr: 16, paddr: 24 },
+      ...{ filesz: 32, memsz: 40, align: 48 },
+    },
   },
 } as const;
 
@@ -223,6 +231,7 @@ export function parseElf(bytes: Uint8Array, file: string, targets?: readonly Elf
     const flags = view.getUint32(base + at.ph.flags, true);
     const offset = word(base + at.ph.offset);
     const address = word(base + at.ph.vaddr);
+    const physical = word(base + at.ph.paddr);
     const fileSize = word(base + at.ph.filesz);
     const memorySize = word(base + at.ph.memsz);
     const align = word(base + at.ph.align);
@@ -256,7 +265,10 @@ export function parseElf(bytes: Uint8Array, file: string, targets?: readonly Elf
         );
       }
     }
-    segments.push({ address, memorySize, offset, fileSize, flags: flags & 7, align: align || 1 });
+    segments.push({
+      ...{ address, physical, memorySize, offset, fileSize },
+      ...{ flags: flags & 7, align: align || 1 },
+    });
   }
   if (segments.length === 0) fail("it has nothing to load (no PT_LOAD segment)");
   segments.sort((a, b) => a.address - b.address);

@@ -1,0 +1,29 @@
+/**
+ * Names of system mode's options, and its help.
+ *
+ * @module
+ */
+
+/** Options with a value that only system mode has. */
+export const SYSTEM_STRINGS = [
+  ...["machine", "bios", "kernel", "initrd", "append", "drive", "smp", "xlen"],
+];
+/** Flags that only system mode has. */
+export const SYSTEM_FLAGS = ["icount"];
+
+/** The help's part on system mode. */
+export const SYSTEM_HELP = `System mode: deno run -A mod.ts --machine virt [options] [program]
+
+  --machine virt          a whole machine: the board "virt", as QEMU has it
+  --bios FILE             firmware in M-mode, such as OpenSBI or U-Boot; none: the program itself runs in M-mode
+                          (without --bios a built-in SBI serves the kernel)
+  --kernel FILE           kernel or program: raw, ELF, or compressed with gzip; or name it as program
+  --initrd FILE           initial RAM disk
+  --append TEXT           kernel command line
+  --drive FILE[:HOW]      disk image in raw form; HOW is ro, or snapshot (changes are forgotten)
+  --smp N                 number of harts, 1 to 8 (default 1)
+  --xlen N                64 or 32, where no ELF file says it (default 64)
+  --icount                time goes on with instructions: a run can be repeated
+  --memory SIZE           RAM (default 256M, less than 2G)
+  --max-instructions, --trace, --stats as above; Ctrl-A x ends the machine
+`;

@@ -1,0 +1,542 @@
+/**
+ * The CPU of system mode: translates guest code by physical page and runs it on one of several harts.
+ *
+ * One set of slots serves all harts; who does not run has its state in a copy. Exceptions and interrupts are taken in
+ * here, by the ISA's {@linkcode PrivilegedHart}; the machine around it sees only why a stay ended.
+ *
+ * @module
+ */
+import { PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
+import type { Bus } from "../../mmu/bus.ts";
+import { Tlb, TLB_CONTEXTS, TLB_WORD } from "../../mmu/softmmu.ts";
+import { MAX_BLOCK_INSNS, type PassOptions } from "../ir/builder.ts";
+import { Op, Slot, Trap, WORDS } from "../ir/ops.ts";
+import type { Isa, RegisterInfo } from "../isa/isa.ts";
+import { type HartServices, type PrivilegedHart, Walk } from "../isa/system.ts";
+import { type CachedBlock, CodeCache } from "./code_cache.ts";
+import { Exit } from "./exits.ts";
+import { fresh, Interpreter } from "./interp.ts";
+import { makeRun } from "./interp_loop_soft.ts";
+import { RareOps } from "./rare.ts";
+import { SoftFloat } from "./softfloat.ts";
+import { SystemMemory } from "./system_memory.ts";
+import { SystemTranslator } from "./system_translator.ts";
+
+/** Why {@linkcode SystemCpu.run} returned. */
+export const Stay = {
+  /** The instructions are executed. */
+  LIMIT: 0,
+  /** The hart waits for an interrupt. */
+  WAIT: 1,
+  /** Somebody asked to leave: {@linkcode SystemCpu.requestLeave}. */
+  LEFT: 2,
+  /** A backdoor instruction that `onBackdoor` did not finish; go on with {@linkcode SystemCpu.finishTrap}. */
+  BACKDOOR: 3,
+} as const;
+
+/** A hart's share of the CPU. */
+export interface HartState {
+  /** What the ISA keeps. */
+  readonly hart: PrivilegedHart;
+  readonly tlb: Tlb;
+  /** Slots while another hart runs. */
+  readonly saved: BigInt64Array;
+  /** Signed address of the next instruction. */
+  pc: number;
+  /** The same exactly, while a number can't hold it. */
+  far: bigint | undefined;
+  /** Instructions executed. */
+  retired: number;
+}
+
+/** Options of a CPU in system mode. */
+export interface SystemCpuOptions {
+  /** Harts, at least 1. */
+  harts: number;
+  /** Makes the privileged state of one hart. */
+  makeHart: (id: number, services: HartServices) => PrivilegedHart;
+  /** Ticks of the platform's timer. */
+  time: () => bigint;
+  passes?: PassOptions;
+}
+
+const TWO32 = 0x1_0000_0000;
+/** Most instructions in one stay in the interpreter; as in cpu.ts. */
+const MAX_FUEL = 20_000;
+/** Slots that every ISA shares, from here on. */
+const SHARED = Slot.FP_FLAGS, SHARED_COUNT = Slot.FP_GATE - Slot.FP_FLAGS + 1;
+/** Banks of the cache of indirect targets: words of one, and the word of the arena that says which. */
+const JUMP_BANK = 4096, JUMPS_WORD = 16349;
+const JUMPS = 0x4_4400;
+/** Contexts whose addresses are translated: all but the last. */
+const TRANSLATED = (1 << TLB_CONTEXTS - 1) - 1;
+
+/** Harts of one instruction set on one bus. */
+export class SystemCpu {
+  readonly isa: Isa;
+  readonly bus: Bus;
+  readonly harts: HartState[] = [];
+  readonly slots: BigInt64Array<ArrayBuffer>;
+  readonly words: Int32Array<ArrayBuffer>;
+  readonly cache: CodeCache;
+  /** Stays in which no instruction was executed to its end, because of exceptions. */
+  fruitless = 0;
+  /** Called at a backdoor instruction; whether the guest goes on at once. */
+  onBackdoor: () => boolean = () => true;
+  /** Called at a system call instruction; false: it is an exception as usual. */
+  onSyscall: () => boolean = () => false;
+  /** Called between stays, at least every {@linkcode MAX_FUEL} instructions: timers. */
+  onPoll: () => void = () => {};
+  /** Called before each instruction, if given (slow: one instruction at a time). */
+  trace: ((pc: number) => void) | undefined;
+  readonly #memory: SystemMemory;
+  readonly #interp: Interpreter;
+  readonly #translator: SystemTranslator;
+  readonly #registers = new Map<string, RegisterInfo>();
+  /** Low 20 bits of the numbers of pages that the cache of indirect targets may lead to. */
+  readonly #jumpPages = new Set<number>();
+  #current!: HartState;
+  #pc = 0;
+  #far: bigint | undefined;
+  #nextPc = 0;
+  #pcWritten = false;
+  #retired = 0;
+  #startFuel = 0;
+  #leaveRequested = false;
+  /** Exception of a privileged operation. */
+  #cause = 0;
+  #tval = 0n;
+
+  constructor(isa: Isa, bus: Bus, options: SystemCpuOptions) {
+    const { arena } = bus.ram, { r, q, f } = arena;
+    this.isa = isa;
+    this.bus = bus;
+    this.cache = new CodeCache(arena);
+    this.slots = q;
+    this.words = r;
+    this.#memory = new SystemMemory(bus, isa.xlen === 64);
+    const float = new SoftFloat({ r, q, f }, Slot.FP_FLAGS, Slot.FP_FAST, Slot.FP_RM);
+    const rare = new RareOps(arena, this.#memory, float, {
+      instructionsAt: (ip) => this.#instructionsAt(ip),
+      seconds: () => {
+        throw new Error("Cannot read the clock by an op in system mode");
+      },
+      system: (number, d, a, b, j) => this.#current.hart.system(number, d, a, b, j),
+    });
+    this.#interp = new Interpreter(arena, this.#memory, rare, float, fresh(makeRun));
+    const saved = isa.slotCount + SHARED_COUNT;
+    const tlbs = Array.from({ length: options.harts }, (_, id) => new Tlb(arena, id));
+    this.#translator = new SystemTranslator(isa, bus, this.cache, tlbs, options.passes);
+    for (const [id, tlb] of tlbs.entries()) {
+      const hart = options.makeHart(id, {
+        slots: q,
+        memory: bus,
+        instructions: () => this.#instructionsNow(id),
+        time: options.time,
+        flushTlb: (physical) => {
+          this.harts[id].tlb.flush(physical ? -1 : TRANSLATED);
+          this.#flushFetch(id);
+        },
+        flushPage: (address) => {
+          const lo = Number(BigInt.asIntN(32, address));
+          const hi = isa.xlen === 32 ? 0 : Number(address >> 32n);
+          if (this.harts[id].tlb.flushPage(lo, hi, TRANSLATED)) this.#flushFetch(id);
+          else this.#flushFetchPage(id, lo, hi);
+        },
+        leave: () => this.#memory.leave = true,
+        illegal: () => this.#memory.fault(Trap.ILLEGAL, 0, 0),
+        fault: (cause, tval) => {
+          this.#cause = cause;
+          this.#tval = tval;
+          return this.#memory.fault(Trap.EXCEPTION, 0, 0);
+        },
+      });
+      const state = new BigInt64Array(saved);
+      state[isa.slotCount + Slot.EXCLUSIVE_ADDRESS - SHARED] = -1n;
+      state[isa.slotCount + Slot.FP_GATE - SHARED] = 1n;
+      this.harts.push({ hart, tlb, saved: state, pc: 0, far: undefined, retired: 0 });
+    }
+    this.#load(this.harts[0]);
+    this.cache.onDrop = () => this.#flushJumps();
+    this.cache.onFlush = () => this.#translator.code.drop(0, Infinity);
+    bus.ram.onCodeChange = (first, last) => {
+      this.#translator.code.drop(first, last);
+      this.cache.invalidate(first, last);
+    };
+    for (const register of isa.registers) {
+      this.#registers.set(register.name, register);
+      for (const alias of register.aliases) this.#registers.set(alias, register);
+    }
+  }
+
+  // ---- harts ----
+
+  /** The hart that runs. */
+  get current(): HartState {
+    return this.#current;
+  }
+
+  #load(state: HartState): void {
+    const { slotCount } = this.isa, { slots } = this;
+    slots.set(state.saved.subarray(0, slotCount));
+    slots.set(state.saved.subarray(slotCount), SHARED);
+    this.#current = state;
+    this.#pc = state.pc;
+    this.#far = state.far;
+    this.#retired = state.retired;
+    this.#memory.hart = state.hart;
+    this.#memory.tlb = state.tlb;
+    this.#translator.hart = state.hart;
+    this.#translator.tlb = state.tlb;
+    // Neither cache knows of harts.
+    this.#flushJumps();
+    this.#translator.code.flushTlb();
+  }
+
+  #flushJumps(): void {
+    this.#interp.jumpCache.fill(-1);
+    this.#jumpPages.clear();
+  }
+
+  #save(): void {
+    const { slotCount } = this.isa, { slots } = this, state = this.#current;
+    state.saved.set(slots.subarray(0, slotCount));
+    state.saved.set(slots.subarray(SHARED, SHARED + SHARED_COUNT), slotCount);
+    state.pc = this.#pc;
+    state.far = this.#far;
+    state.retired = this.#retired;
+  }
+
+  /** Makes another hart the one that runs. */
+  select(id: number): void {
+    const state = this.harts[id];
+    if (state === this.#current) return;
+    this.#save();
+    this.#load(state);
+  }
+
+  /** Instructions executed by all harts. */
+  get instructions(): number {
+    let sum = 0;
+    for (let id = 0; id < this.harts.length; id++) sum += this.#instructionsNow(id);
+    return sum;
+  }
+
+  #instructionsNow(id: number): number {
+    const state = this.harts[id];
+    if (state !== this.#current) return state.retired;
+    const { at } = this.#interp;
+    return at >= 0 ? this.#instructionsAt(at) : this.#retired;
+  }
+
+  #instructionsAt(ip: number): number {
+    const block = this.cache.blockAt(ip);
+    return this.#retired + this.#startFuel - this.#interp.fuel + this.cache.insnIndex(block, ip);
+  }
+
+  /** Forgets what was fetched from one page, and from the end of the page before, which may go on in it. */
+  #flushFetchPage(id: number, lo: number, hi: number): void {
+    if (this.harts[id] !== this.#current) return;
+    const cache = this.#interp.jumpCache, page = lo >>> PAGE_SHIFT, before = page - 1 & 0xf_ffff;
+    this.#translator.code.flushTlbPage(hi * (TWO32 / PAGE_SIZE) + page);
+    // Most pages whose translation changes hold data.
+    if (!this.#jumpPages.has(page) && !this.#jumpPages.has(before)) return;
+    for (let at = 0; at < JUMP_BANK * (TLB_CONTEXTS - 1); at += 4) {
+      const of = cache[at] >>> PAGE_SHIFT;
+      if (of === page || of === before) cache[at] = -1;
+    }
+  }
+
+  #flushFetch(id: number): void {
+    if (this.harts[id] !== this.#current) return;
+    this.#flushJumps();
+    this.#translator.code.flushTlb();
+  }
+
+  // ---- registers, for callbacks and tests ----
+
+  /** Signed address of the current instruction. */
+  get pc(): number {
+    return this.#pc;
+  }
+  /** Goes on at another address. */
+  set pc(value: number) {
+    this.#setPc(BigInt(value));
+    this.#pcWritten = true;
+  }
+
+  #setPc(value: bigint): void {
+    const pc = this.isa.xlen === 32 ? BigInt.asUintN(32, value) : BigInt.asIntN(64, value);
+    this.#pc = Number(pc);
+    this.#far = Number.isSafeInteger(this.#pc) ? undefined : pc;
+  }
+
+  #bigPc(): bigint {
+    return this.#far ?? BigInt(this.#pc);
+  }
+
+  /** The hart that runs begins at an address. */
+  start(address: number): void {
+    this.#setPc(BigInt(address));
+    this.#pcWritten = false;
+  }
+
+  /** After a backdoor instruction: goes on after it, unless somebody wrote the pc. */
+  finishTrap(): void {
+    if (!this.#pcWritten) this.#pc = this.#nextPc;
+    this.#pcWritten = false;
+  }
+
+  /** A register's description. @throws {RangeError} For an unknown name. */
+  register(name: string): RegisterInfo {
+    const info = this.#registers.get(name);
+    if (info) return info;
+    throw new RangeError(`Cannot find a register named "${name}" in ${this.isa.name}`);
+  }
+
+  /** Value of a register of the hart that runs, unsigned. @throws {RangeError} For an unknown name. */
+  getRegister(name: string): bigint {
+    if (name === "pc") return BigInt.asUintN(this.isa.xlen, this.#bigPc());
+    const info = this.register(name);
+    const value = info.slot < 0
+      ? this.isa.readSpecial(info.name, this.slots)
+      : this.slots[info.slot];
+    return BigInt.asUintN(info.bits, value);
+  }
+
+  /** Writes a register of the hart that runs. @throws {RangeError} For an unknown name. */
+  setRegister(name: string, value: bigint | number): void {
+    const big = BigInt(value);
+    if (name === "pc") {
+      this.#setPc(big);
+      this.#pcWritten = true;
+      return;
+    }
+    const info = this.register(name);
+    if (info.slot === Slot.ZERO) return;
+    if (info.slot < 0) this.isa.writeSpecial(info.name, big, this.slots);
+    else this.slots[info.slot] = BigInt.asIntN(info.bits, big);
+  }
+
+  /** Assembly text of the instruction at a virtual address of the hart that runs. */
+  disassemble(pc: number): { length: number; bits: number; text: string } {
+    return this.isa.disassemble(pc, this.#translator.peek);
+  }
+
+  /** Physical address for the hart that runs, or undefined. */
+  translate(address: number, access: number): number | undefined {
+    return this.#translator.physical(address, access);
+  }
+
+  /** Leaves {@linkcode run} after the current instruction. */
+  requestLeave(): void {
+    this.#leaveRequested = true;
+    this.#memory.leave = true;
+  }
+
+  #enterJump(pc: number, block: CachedBlock): void {
+    const lo = pc | 0, cache = this.#interp.jumpCache;
+    const bank = this.#current.hart.codeContext * JUMP_BANK;
+    const entry = bank + (lo >>> 1 & JUMP_BANK / 4 - 1) * 4;
+    this.#jumpPages.add(lo >>> PAGE_SHIFT);
+    cache[entry] = lo;
+    cache[entry + 1] = this.#translator.high(pc);
+    cache[entry + 2] = block.start;
+  }
+
+  // ---- running ----
+
+  /**
+   * Runs the current hart.
+   *
+   * @param limit Instructions; a few more may be executed, unless `exact`.
+   * @returns Why it stopped, a `Stay`.
+   */
+  run(limit: number, exact = false): number {
+    const end = this.#retired + limit, words = this.words;
+    const { hart, tlb } = this.#current;
+    this.#leaveRequested = false;
+    this.#pcWritten = false;
+    let nextPoll = this.#retired + MAX_FUEL;
+    // An exception whose handler raises it again executes nothing: stays are bounded too.
+    for (let stays = Math.max(limit, MAX_FUEL);; stays--) {
+      if (hart.waiting) return Stay.WAIT;
+      if (this.#leaveRequested) return Stay.LEFT;
+      if (hart.interrupting) this.#setPc(hart.interrupt(this.#bigPc()));
+      const left = end - this.#retired;
+      if (left <= 0 || stays <= 0) return Stay.LIMIT;
+      words[TLB_WORD] = tlb.context(hart.dataContext);
+      words[JUMPS_WORD] = JUMPS + hart.codeContext * JUMP_BANK;
+      const { trace } = this;
+      if (trace) trace(this.#pc);
+      const once = trace !== undefined || (exact && left < MAX_BLOCK_INSNS);
+      const reserve = exact ? MAX_BLOCK_INSNS : 0;
+      let reason: number;
+      if (this.#far !== undefined) {
+        this.#translator.refuseFar(this.#far);
+        reason = this.#fetchFault();
+      } else {
+        const translator = this.#translator;
+        const block = once ? translator.findAlone(this.#pc) : translator.find(this.#pc);
+        reason = block
+          ? this.#execute(block.start, once ? 0 : Math.min(left - reserve, MAX_FUEL), once)
+          : this.#fetchFault();
+      }
+      if (reason === Stay.BACKDOOR) return reason;
+      if (this.#retired === end - left) this.fruitless++;
+      if (reason === Stay.LIMIT || this.#retired >= nextPoll || (stays & 1023) === 0) {
+        nextPoll = this.#retired + MAX_FUEL;
+        this.onPoll();
+      }
+    }
+  }
+
+  /** Reason of a stay that ended for what the run loop settles itself. */
+  static readonly #AGAIN = -1;
+
+  #execute(ip: number, fuel: number, once: boolean): number {
+    const interp = this.#interp, { cache } = this, { code } = cache;
+    for (;;) {
+      this.#startFuel = fuel;
+      const exit = interp.run(ip, fuel);
+      this.#retired += fuel - interp.fuel;
+      fuel = interp.fuel;
+      ip = interp.ip;
+      interp.at = -1;
+      switch (exit) {
+        case Exit.TRAP: {
+          this.#pc = code[ip + 5] * TWO32 + (code[ip + 4] >>> 0);
+          if (this.isa.xlen === 32) this.#pc = code[ip + 4] >>> 0;
+          this.#nextPc = this.#pc + code[ip + 3];
+          const reason = code[ip + 2];
+          if (reason !== Trap.BACKDOOR) {
+            this.#trap(reason);
+            return SystemCpu.#AGAIN;
+          }
+          const { generation } = cache;
+          if (!this.onBackdoor()) return Stay.BACKDOOR;
+          if (
+            fuel < 0 || this.#pcWritten || generation !== cache.generation || this.#leaveRequested
+          ) {
+            this.finishTrap();
+            return SystemCpu.#AGAIN;
+          }
+          ip += WORDS;
+          break;
+        }
+        case Exit.LINK: {
+          const link = cache.linkTarget(ip);
+          const target = this.isa.xlen === 32 ? link >>> 0 : link;
+          this.#pc = target;
+          if (once || fuel < 0) return Stay.LIMIT;
+          const { generation } = cache;
+          const block = this.#translator.find(target);
+          if (!block) return this.#fetchFault();
+          if (generation === cache.generation && code[ip] === Op.link) {
+            const from = cache.blockAt(ip);
+            if (this.#translator.mayLink(from, block)) cache.resolve(ip, block.start, block);
+            else code[ip] = Op.hop;
+          }
+          if (code[ip] === Op.hop) this.#enterJump(target, block);
+          ip = block.start;
+          break;
+        }
+        case Exit.INDIRECT: {
+          const { targetLo, targetHi } = interp;
+          const wide = this.isa.xlen === 64;
+          this.#pc = wide ? targetHi * TWO32 + (targetLo >>> 0) : targetLo >>> 0;
+          if (!Number.isSafeInteger(this.#pc)) {
+            this.#setPc(BigInt(targetHi) << 32n | BigInt(targetLo >>> 0));
+            return Stay.LIMIT;
+          }
+          if (once || fuel < 0) return Stay.LIMIT;
+          const block = this.#translator.find(this.#pc);
+          if (!block) return this.#fetchFault();
+          this.#enterJump(this.#pc, block);
+          ip = block.start;
+          break;
+        }
+        case Exit.FUEL: {
+          const block = cache.blockAt(ip);
+          this.#pc = ip === block.start ? block.pc : cache.linkTarget(ip);
+          return Stay.LIMIT;
+        }
+        case Exit.FAULT:
+          this.#fault(ip);
+          return SystemCpu.#AGAIN;
+        case Exit.HOOK: {
+          const block = cache.blockAt(ip), index = cache.insnIndex(block, ip);
+          this.#memory.leave = false;
+          this.#retired += index + 1;
+          this.#pc = block.pcs[index + 1] ?? block.pc + block.bytes;
+          if (this.isa.xlen === 32) this.#pc = this.#pc >>> 0;
+          return SystemCpu.#AGAIN;
+        }
+        default:
+          throw new Error(`Cannot handle exit ${exit} in system mode`);
+      }
+    }
+  }
+
+  #exception(cause: number, tval: bigint): void {
+    this.#setPc(this.#current.hart.exception(cause, tval, this.#bigPc()));
+  }
+
+  #fetchFault(): number {
+    const { hart } = this.#current, { walk, address } = this.#translator;
+    this.#exception(hart.cause(Trap.FETCH_FAULT, walk), address);
+    return SystemCpu.#AGAIN;
+  }
+
+  /** A trap record, whose address is in `#pc`. */
+  #trap(reason: number): void {
+    const { hart } = this.#current;
+    switch (reason) {
+      case Trap.RESYNC:
+        this.#setPc(hart.resume);
+        return;
+      case Trap.SYSCALL:
+        if (this.onSyscall()) {
+          this.finishTrap();
+          return;
+        }
+        this.#exception(hart.cause(reason, 0), 0n);
+        return;
+      case Trap.ILLEGAL:
+        this.#retired--;
+        this.#illegal();
+        return;
+      default:
+        this.#exception(hart.cause(reason, 0), this.#bigPc());
+    }
+  }
+
+  /** Illegal instruction at the pc; the trap value is its word. */
+  #illegal(): void {
+    const { length, bits } = this.disassemble(this.#pc);
+    const word = length === 2 ? bits & 0xffff : bits >>> 0;
+    this.#exception(this.#current.hart.cause(Trap.ILLEGAL, 0), BigInt(word));
+  }
+
+  /** The record at `ip` faulted. */
+  #fault(ip: number): void {
+    const { cache } = this, memory = this.#memory, { hart } = this.#current;
+    const block = cache.blockAt(ip), index = cache.insnIndex(block, ip);
+    memory.leave = false;
+    this.#retired += index;
+    this.#pc = block.pcs[index];
+    switch (memory.faultKind) {
+      case Trap.EXCEPTION:
+        this.#exception(this.#cause, this.#tval);
+        return;
+      case Trap.ILLEGAL:
+        this.#illegal();
+        return;
+    }
+    const op = cache.code[ip], misaligned = memory.faultKind === Trap.MISALIGNED;
+    const load = misaligned && (op === Op.ldx32 || op === Op.ldx64);
+    const kind = !misaligned ? memory.faultKind : load ? Trap.LOAD_FAULT : Trap.STORE_FAULT;
+    const address = BigInt(memory.faultHi) << 32n | BigInt(memory.faultLo >>> 0);
+    this.#exception(hart.cause(kind, misaligned ? Walk.MISALIGNED : memory.walk), address);
+  }
+}

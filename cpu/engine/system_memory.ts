@@ -1,0 +1,168 @@
+/**
+ * Memory accesses of system mode off the fast path: TLB misses, misaligned ones and page crossings, stores to watched
+ * code, devices, and faults.
+ *
+ * @module
+ */
+import { Page } from "../../mmu/address_space.ts";
+import { PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
+import type { Bus } from "../../mmu/bus.ts";
+import type { Tlb } from "../../mmu/softmmu.ts";
+import { Trap } from "../ir/ops.ts";
+import { Access, type PrivilegedHart, Walk } from "../isa/system.ts";
+import type { SlowPath } from "./slow_memory.ts";
+
+/** The slow path of system mode; one for all harts, of which one runs. */
+export class SystemMemory implements SlowPath {
+  lo = 0;
+  hi = 0;
+  /** `Trap` reason of the last fault. */
+  faultKind: number = Trap.NONE;
+  faultLo = 0;
+  faultHi = 0;
+  /** How the walk of the last memory fault went, a `Walk`. */
+  walk: number = Walk.OK;
+  leave = false;
+  /** The hart that runs, and its TLB. */
+  hart!: PrivilegedHart;
+  tlb!: Tlb;
+  /** TLB misses so far. */
+  misses = 0;
+  readonly #bus: Bus;
+  readonly #pages: Uint8Array;
+  readonly #wide: boolean;
+
+  /** @param wide Whether addresses have 64 bits; else they end at 2^32. */
+  constructor(bus: Bus, wide: boolean) {
+    this.#bus = bus;
+    this.#pages = bus.ram.arena.pages;
+    this.#wide = wide;
+  }
+
+  fault(kind: number, lo: number, hi: number): false {
+    this.faultKind = kind;
+    this.faultLo = lo;
+    this.faultHi = hi;
+    return false;
+  }
+
+  #memoryFault(access: number, walk: number, lo: number, hi: number): false {
+    this.walk = walk;
+    return this.fault(access === Access.STORE ? Trap.STORE_FAULT : Trap.LOAD_FAULT, lo, hi);
+  }
+
+  /** Physical address of an access within a page, or -1 if it faulted. */
+  #translate(lo: number, hi: number, access: number, size: number): number {
+    const { hart } = this;
+    const walk = hart.translate(lo, hi, access, size);
+    if (walk === Walk.OK) return hart.physical;
+    this.#memoryFault(access, walk, lo, hi);
+    return -1;
+  }
+
+  /** Enters the page of the last translation, if it is RAM. */
+  #enter(lo: number, hi: number, store: boolean): void {
+    const { hart } = this;
+    if (!hart.wholePage) return;
+    const page = hart.physical - hart.physical % PAGE_SIZE;
+    const offset = this.#bus.ramOffset(page, PAGE_SIZE);
+    // Translated code is told of stores to its page.
+    if (offset < 0 || (store && (this.#pages[offset >>> PAGE_SHIFT] & Page.STORE) === 0)) return;
+    this.misses++;
+    this.tlb.enter(hart.dataContext, store, lo, hi, offset);
+    if (hart.pageBytes > PAGE_SIZE) this.tlb.noteLarge(lo, hi, hart.pageBytes);
+  }
+
+  load(addressLo: number, addressHi: number, size: number): boolean {
+    const inPage = PAGE_SIZE - (addressLo & (PAGE_SIZE - 1)), bus = this.#bus;
+    if (inPage < size) return this.#loadCrossing(addressLo, addressHi, size, inPage);
+    const physical = this.#translate(addressLo, addressHi, Access.LOAD, size);
+    if (physical < 0) return false;
+    if (!bus.read(physical, size)) {
+      return this.#memoryFault(Access.LOAD, Walk.ACCESS, addressLo, addressHi);
+    }
+    this.lo = bus.lo;
+    this.hi = bus.hi;
+    this.#enter(addressLo, addressHi, false);
+    return true;
+  }
+
+  /** First address of the next page, as two words. */
+  #next(lo: number, hi: number, inPage: number): [lo: number, hi: number] {
+    const sum = (lo >>> 0) + inPage;
+    return [sum | 0, this.#wide && sum > 0xffff_ffff ? (hi + 1) | 0 : hi];
+  }
+
+  #loadCrossing(lo: number, hi: number, size: number, inPage: number): boolean {
+    const next = this.#next(lo, hi, inPage), bus = this.#bus;
+    const first = this.#translate(lo, hi, Access.LOAD, inPage);
+    if (first < 0) return false;
+    const second = this.#translate(...next, Access.LOAD, size - inPage);
+    if (second < 0) return false;
+    const bytes = [0, 0, 0, 0, 0, 0, 0, 0];
+    for (let i = 0; i < size; i++) {
+      const at = i < inPage ? first + i : second + i - inPage;
+      // Devices have no misaligned registers.
+      if (bus.ramOffset(at, 1) < 0 || !bus.read(at, 1)) {
+        const bad = i < inPage ? [lo, hi] as const : next;
+        return this.#memoryFault(Access.LOAD, Walk.ACCESS, ...bad);
+      }
+      bytes[i] = bus.lo;
+    }
+    this.lo = bytes[0] | bytes[1] << 8 | bytes[2] << 16 | bytes[3] << 24;
+    this.hi = bytes[4] | bytes[5] << 8 | bytes[6] << 16 | bytes[7] << 24;
+    return true;
+  }
+
+  store(addressLo: number, addressHi: number, size: number, lo: number, hi: number): boolean {
+    const inPage = PAGE_SIZE - (addressLo & (PAGE_SIZE - 1)), bus = this.#bus;
+    if (inPage < size) return this.#storeCrossing(addressLo, addressHi, size, inPage, lo, hi);
+    const physical = this.#translate(addressLo, addressHi, Access.STORE, size);
+    if (physical < 0) return false;
+    if (!bus.write(physical, size, lo, hi)) {
+      return this.#memoryFault(Access.STORE, Walk.ACCESS, addressLo, addressHi);
+    }
+    // A device may have raised an interrupt. (If it wants the machine to end it says so itself.)
+    if (bus.ramOffset(physical, size) < 0) this.leave ||= this.hart.interrupting;
+    else this.#enter(addressLo, addressHi, true);
+    return true;
+  }
+
+  #storeCrossing(
+    addressLo: number,
+    addressHi: number,
+    size: number,
+    inPage: number,
+    lo: number,
+    hi: number,
+  ): boolean {
+    const next = this.#next(addressLo, addressHi, inPage), bus = this.#bus;
+    const first = this.#translate(addressLo, addressHi, Access.STORE, inPage);
+    if (first < 0) return false;
+    const second = this.#translate(...next, Access.STORE, size - inPage);
+    if (second < 0) return false;
+    if (bus.ramOffset(first, inPage) < 0) {
+      return this.#memoryFault(Access.STORE, Walk.ACCESS, addressLo, addressHi);
+    }
+    if (bus.ramOffset(second, size - inPage) < 0) {
+      return this.#memoryFault(Access.STORE, Walk.ACCESS, ...next);
+    }
+    for (let i = 0; i < size; i++) {
+      const at = i < inPage ? first + i : second + i - inPage;
+      bus.write(at, 1, (i < 4 ? lo >>> 8 * i : hi >>> 8 * (i - 4)) & 255, 0);
+    }
+    return true;
+  }
+
+  zero(addressLo: number, addressHi: number, size: number): boolean {
+    const start = addressLo & -size;
+    const physical = this.#translate(start, addressHi, Access.STORE, size);
+    // The address that a fault names is the operand, not the block's.
+    if (physical < 0) return this.fault(Trap.STORE_FAULT, addressLo, addressHi);
+    const offset = this.#bus.ramOffset(physical, size);
+    const view = offset < 0 ? undefined : this.#bus.ram.writeView(offset, size);
+    if (!view) return this.#memoryFault(Access.STORE, Walk.ACCESS, addressLo, addressHi);
+    view.fill(0);
+    return true;
+  }
+}

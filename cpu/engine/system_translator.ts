@@ -1,0 +1,194 @@
+/**
+ * From a virtual address to translated code, in system mode: fetching, lifting and keeping blocks (system_code.ts).
+ *
+ * @module
+ */
+import { Page } from "../../mmu/address_space.ts";
+import { PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
+import type { Bus } from "../../mmu/bus.ts";
+import { type Tlb, TLB_CONTEXTS } from "../../mmu/softmmu.ts";
+import { Builder, type IrBlock, MAX_BLOCK_INSNS, type PassOptions } from "../ir/builder.ts";
+import type { Isa } from "../isa/isa.ts";
+import { Access, type PrivilegedHart, Walk } from "../isa/system.ts";
+import type { CachedBlock, CodeCache } from "./code_cache.ts";
+import { type CodePage, SystemCode } from "./system_code.ts";
+
+const TWO32 = 0x1_0000_0000;
+
+/** Translates code for the hart that runs. */
+export class SystemTranslator {
+  /** The hart that runs, and its TLB. */
+  hart!: PrivilegedHart;
+  tlb!: Tlb;
+  /** How the last fetch that failed was refused, a `Walk`, and the address of the bytes that are missing. */
+  walk: number = Walk.OK;
+  address = 0n;
+  /** Pages of code, and the fetch TLB. */
+  readonly code = new SystemCode(TLB_CONTEXTS);
+  readonly #isa: Isa;
+  readonly #bus: Bus;
+  readonly #cache: CodeCache;
+  readonly #builder: Builder;
+  /** TLBs of all harts. */
+  readonly #tlbs: readonly Tlb[];
+  /** The page that is being lifted, if it is executable as a whole. */
+  #known: CodePage | undefined;
+  /** Virtual address after the page that is being lifted, and whether fetches must not go beyond it. */
+  #end = 0;
+  #inPage = true;
+
+  constructor(isa: Isa, bus: Bus, cache: CodeCache, tlbs: readonly Tlb[], passes?: PassOptions) {
+    this.#isa = isa;
+    this.#bus = bus;
+    this.#cache = cache;
+    this.#tlbs = tlbs;
+    this.#builder = new Builder(passes);
+  }
+
+  /** High word of a signed address. */
+  high(address: number): number {
+    return this.#isa.xlen === 32 ? 0 : Math.floor(address / TWO32) | 0;
+  }
+
+  /** Physical address for the hart that runs, or undefined. */
+  physical(address: number, access: number): number | undefined {
+    const { hart } = this;
+    const walk = hart.translate(address | 0, this.high(address), access, 1);
+    return walk === Walk.OK ? hart.physical : undefined;
+  }
+
+  /** Reads 16 bits of code for a debugger: nothing is recorded. */
+  peek = (address: number): number => {
+    const physical = this.physical(address, Access.FETCH);
+    if (physical === undefined || (address & 1) !== 0) return -1;
+    const offset = this.#bus.ramOffset(physical, 2);
+    return offset < 0 ? -1 : this.#bus.ram.arena.m16[offset >>> 1];
+  };
+
+  /** Records why nothing can be fetched from an address that a number can't hold. */
+  refuseFar(address: bigint): void {
+    const lo = Number(BigInt.asIntN(32, address)), hi = Number(BigInt.asIntN(32, address >> 32n));
+    const walk = this.hart.translate(lo, hi, Access.FETCH, 2);
+    this.walk = walk === Walk.OK ? Walk.ACCESS : walk;
+    this.address = address;
+  }
+
+  /** Reads 16 bits of code; a block that has begun ends at its page's end. */
+  #fetch = (address: number): number => {
+    if (address < this.#end) {
+      const known = this.#known;
+      if (known) {
+        return this.#bus.ram.arena.m16[(known.page * PAGE_SIZE + address - known.virtual) >>> 1];
+      }
+    } else if (this.#inPage) return -1;
+    const { hart } = this;
+    this.walk = hart.translate(address | 0, this.high(address), Access.FETCH, 2);
+    if (this.walk === Walk.OK) {
+      const offset = this.#bus.ramOffset(hart.physical, 2);
+      if (offset >= 0) return this.#bus.ram.arena.m16[offset >>> 1];
+      this.walk = Walk.ACCESS;
+    }
+    this.address = BigInt(address);
+    return -1;
+  };
+
+  /** Lifts a block at `pc`; undefined if its first instruction can't be fetched. */
+  #lift(pc: number, limit: number, known?: CodePage): IrBlock | undefined {
+    this.#known = known;
+    const builder = this.#builder;
+    builder.start(pc);
+    const end = this.#end = (Math.floor(pc / PAGE_SIZE) + 1) * PAGE_SIZE;
+    let at = pc;
+    for (let count = 0; !builder.ended; count++) {
+      if (count === limit || at >= end) {
+        builder.jump(at);
+        break;
+      }
+      // An instruction that goes on in the next page is a block of its own.
+      this.#inPage = count > 0;
+      builder.begin(at);
+      const length = this.#isa.lift(builder, at, this.#fetch);
+      if (length <= 0) {
+        if (count === 0) return undefined;
+        builder.cancel();
+        builder.jump(at);
+        break;
+      }
+      builder.end();
+      at += length;
+    }
+    return builder.finish(at - pc);
+  }
+
+  #install(ir: IrBlock, pages: readonly number[]): CachedBlock {
+    const block = this.#cache.install(ir, false, pages);
+    const { ram } = this.#bus;
+    for (const page of pages) {
+      if ((ram.arena.pages[page] & Page.WATCHED) !== 0) continue;
+      ram.watch(page);
+      for (const tlb of this.#tlbs) tlb.forbidStores(page * PAGE_SIZE);
+    }
+    return block;
+  }
+
+  /** The code page at a virtual address, or undefined if it can't be executed as a whole. */
+  #page(pc: number): CodePage | undefined {
+    const { hart } = this, context = hart.codeContext;
+    const known = this.code.lookup(context, pc);
+    if (known) return known;
+    this.walk = hart.translate(pc | 0, this.high(pc), Access.FETCH, 2);
+    this.address = BigInt(pc);
+    if (this.walk !== Walk.OK || !hart.wholePage) return undefined;
+    const offset = this.#bus.ramOffset(hart.physical - hart.physical % PAGE_SIZE, PAGE_SIZE);
+    if (offset < 0) {
+      this.walk = Walk.ACCESS;
+      return undefined;
+    }
+    if (hart.pageBytes > PAGE_SIZE) this.tlb.noteLarge(pc | 0, this.high(pc), hart.pageBytes);
+    return this.code.enter(context, pc, offset);
+  }
+
+  /** The block at `pc`, translated if need be; undefined if it can't be fetched. */
+  find(pc: number): CachedBlock | undefined {
+    const page = this.#page(pc);
+    if (!page) return this.walk === Walk.OK ? this.findAlone(pc) : undefined;
+    const block = page.blocks.get(pc);
+    if (block?.live) return block;
+    const crossing = page.crossing.get(pc), end = page.virtual + PAGE_SIZE;
+    if (crossing?.block.live && this.#page(end)?.page === crossing.next) return crossing.block;
+    const ir = this.#lift(pc, MAX_BLOCK_INSNS, page);
+    if (!ir) return undefined;
+    if (pc + ir.bytes <= end) {
+      const made = this.#install(ir, [page.page]);
+      page.blocks.set(pc, made);
+      return made;
+    }
+    const next = this.#page(end);
+    if (!next) return this.findAlone(pc);
+    const made = this.#install(ir, [page.page, next.page]);
+    page.crossing.set(pc, { block: made, next: next.page });
+    return made;
+  }
+
+  /** A block that nothing finds again: one instruction, of a page that is executable in parts, or for a step. */
+  findAlone(pc: number): CachedBlock | undefined {
+    const ir = this.#lift(pc, 1);
+    if (!ir) return undefined;
+    const pages: number[] = [];
+    for (const address of [pc, pc + ir.bytes - 1]) {
+      const physical = this.physical(address, Access.FETCH);
+      const offset = physical === undefined ? -1 : this.#bus.ramOffset(physical, 1);
+      if (offset >= 0) pages.push(offset >>> PAGE_SHIFT);
+    }
+    return this.#install(ir, pages);
+  }
+
+  /** Whether a branch of a block may lead to another one directly: both are in one page, at one place. */
+  mayLink(from: CachedBlock, to: CachedBlock): boolean {
+    if (!from.live || Math.floor(from.pc / PAGE_SIZE) !== Math.floor(to.pc / PAGE_SIZE)) {
+      return false;
+    }
+    const page = this.#page(to.pc);
+    return page?.blocks.get(to.pc) === to && page.blocks.get(from.pc) === from;
+  }
+}

@@ -1,0 +1,500 @@
+/**
+ * A whole machine: a board with its harts, memory and devices, and what runs on it.
+ *
+ * @module
+ */
+import { BackdoorModuleError } from "../../backdoor/callbacks.ts";
+import type { ErrorPolicy } from "../../backdoor/channel.ts";
+import type { ChannelGeometry } from "../../backdoor/protocol.ts";
+import type { CallbackModule } from "../../backdoor/types.ts";
+import { Stay } from "../../cpu/engine/system_cpu.ts";
+import { MAX_HARTS } from "../../mmu/softmmu.ts";
+import { MachineError, readProgram } from "../program.ts";
+import { type InputSource, type OutputSink, streamsOf } from "../streams.ts";
+import { ElfError } from "../user/elf.ts";
+import type { Host } from "../user/host.ts";
+import { denoHost } from "../user/host_deno.ts";
+import { type BackdoorPlan, channelNode, planBackdoor, SystemBackdoor } from "./backdoor.ts";
+import { boot, type BootImages, type Image, imageXlen, unpack } from "./boot.ts";
+import { Console } from "./console.ts";
+import type { Finish } from "./devices/finisher.ts";
+import { VirtioBlock } from "./devices/virtio_block.ts";
+import { VirtioConsole } from "./devices/virtio_console.ts";
+import type { VirtioDevice } from "./devices/virtio.ts";
+import { VirtioEntropy } from "./devices/virtio_entropy.ts";
+import { type Drive, openDrive } from "./drive.ts";
+import { Sbi } from "./sbi.ts";
+import { VirtBoard, VIRTIO_SLOTS } from "./virt.ts";
+
+/** How to make a machine in system mode. */
+export interface SystemMachineOptions {
+  /** The board; "virt" is the only one. */
+  machine?: "virt";
+  /** Register width, where neither firmware nor kernel is an ELF file that says it; 64 if absent. */
+  xlen?: 32 | 64;
+  /**
+   * Firmware that runs in M-mode: a path, URL or bytes. "none": the kernel runs in M-mode. If absent, a built-in SBI
+   * serves a kernel in S-mode.
+   */
+  bios?: "none" | string | URL | Uint8Array;
+  /** What runs: a kernel image (raw, ELF, or either compressed with gzip), or a program. */
+  kernel?: string | URL | Uint8Array;
+  /** Initial RAM disk. */
+  initrd?: string | URL | Uint8Array;
+  /** Kernel command line. */
+  append?: string;
+  /** Bytes of RAM; 256 MiB if absent, less than 2 GiB. */
+  memory?: number;
+  /** Number of harts, 1 to 8; 1 if absent. */
+  harts?: number;
+  /** Disks: a path with `:ro` or `:snapshot` (changes are forgotten), or an object. */
+  drives?: (string | Drive)[];
+  /** A second console, by virtio: gets what the guest sends there. */
+  virtioConsole?: (bytes: Uint8Array<ArrayBuffer>) => void;
+  /** Time goes on with instructions, so that a run can be repeated; else with the host's clock. */
+  icount?: boolean;
+  /** Serial console: input; "null" if absent. */
+  stdin?: InputSource;
+  /** Serial console: output; "inherit" if absent. */
+  stdout?: OutputSink;
+  /** Callback module: a path or URL, or the callbacks themselves. Without it, nobody answers the backdoor. */
+  backdoor?: string | URL | CallbackModule;
+  /** After errors in callbacks; "report" if absent. */
+  backdoorErrors?: ErrorPolicy;
+  /** Clients and sizes of the channel. */
+  backdoorGeometry?: ChannelGeometry;
+  /** Gets errors of callbacks, with stacks; `console.error` if absent. */
+  report?: (message: string) => void;
+  /** Gets, once each, what the guest asked for and could not get. */
+  note?: (message: string) => void;
+  /** Gets each instruction as text before it is executed (slow). */
+  trace?: (line: string) => void;
+  /** Parts of the host to replace: clock, random numbers. */
+  host?: Partial<Host>;
+}
+
+/** The CPU of a machine in system mode, as an embedder sees it: the hart that ran last. */
+export interface SystemMachineCpu {
+  /** Virtual address of the next instruction, signed: those of the upper half are negative. */
+  pc: number;
+  /** Guest instructions executed by all harts, since the last restart. */
+  readonly instructions: number;
+  /** Reads a register by name, unsigned. @throws {RangeError} For an unknown name. */
+  getRegister(name: string): bigint;
+  /** Writes a register by name, modulo its width. @throws {RangeError} For an unknown name. */
+  setRegister(name: string, value: bigint | number): void;
+  /** The instruction at a virtual address: bytes, word and assembly text. */
+  disassemble(pc: number): { length: number; bits: number; text: string };
+}
+
+/** How a run of a machine ended. */
+export type SystemResult =
+  & {
+    /** Guest instructions executed since the machine was made, by all harts. */
+    instructions: number;
+  }
+  & (
+    | {
+      /** The guest powered off; or {@linkcode SystemMachine.stop} was called, or the console's user ended it. */
+      reason: "poweroff" | "stopped";
+      /** Exit status, 0 to 255. */
+      status: number;
+    }
+    | {
+      /** The limit of instructions is reached (the guest can go on), or the signal was aborted. */
+      reason: "limit" | "aborted";
+    }
+    | {
+      /** Every hart waits for ever. */
+      reason: "deadlock";
+      message: string;
+    }
+  );
+
+const DEFAULT_MEMORY = 256 << 20;
+/** Instructions of one hart until the next one's turn. */
+const SLICE = 100_000;
+/** Milliseconds until other tasks of this process get a turn, input among them. */
+const TURN = 20;
+/** Longest wait in one piece, in milliseconds. */
+const LONGEST_WAIT = 1000;
+
+type Source = string | URL | Uint8Array;
+
+async function readImage(source: Source): Promise<Image> {
+  return await unpack(await readProgram(source));
+}
+
+/** A machine in system mode. */
+export class SystemMachine {
+  /** The board's name. */
+  readonly name = "virt";
+  readonly #options: SystemMachineOptions;
+  readonly #images: BootImages;
+  readonly #host: Host;
+  readonly #console: Console;
+  readonly #drives: readonly Drive[];
+  readonly #plan: BackdoorPlan | undefined;
+  #backdoor: SystemBackdoor | undefined;
+  readonly #closers: readonly (() => Promise<void>)[];
+  #board!: VirtBoard;
+  #sbi: Sbi | undefined;
+  #stopped: boolean[] = [];
+  #finish: Finish | undefined;
+  #stopStatus: number | undefined;
+  #aborted = false;
+  #result: SystemResult | undefined;
+  #running = false;
+  /** Answer of a backdoor call that the machine waits for, and whether its instruction is to be finished. */
+  #call: number | Promise<number> = 0;
+  #inTrap = false;
+  #wake: (() => void) | undefined;
+  /** Instructions of boards before the last restart. */
+  #past = 0;
+  #seconds = 0;
+  readonly #xlen: 32 | 64;
+
+  /** @ignore Use {@linkcode SystemMachine.create}. */
+  private constructor(
+    options: SystemMachineOptions,
+    images: BootImages,
+    drives: readonly Drive[],
+    plan: BackdoorPlan | undefined,
+  ) {
+    this.#plan = plan;
+    this.#options = options;
+    this.#images = images;
+    this.#drives = drives;
+    const base = denoHost(options.host);
+    const { closers, ...streams } = streamsOf(options, base);
+    this.#host = { ...base, ...streams };
+    this.#closers = closers;
+    const terminal = options.stdin === "inherit" && this.#host.stdin.isTerminal?.() === true;
+    this.#console = new Console(this.#host.stdin, this.#host.stdout, terminal);
+    this.#console.onInput = () => this.#wake?.();
+    this.#console.onQuit = () => this.stop(0);
+    const says = [images.bios === "none" ? undefined : images.bios, images.kernel].map(imageXlen);
+    this.#xlen = says.find((xlen) => xlen !== undefined) ?? options.xlen ?? 64;
+    this.#build();
+  }
+
+  /**
+   * Makes a machine.
+   *
+   * @throws {MachineError} If firmware, kernel or disks can't be used; the message says why.
+   *
+   * @example
+   * ```ts
+   * import { SystemMachine } from "./machine.ts";
+   *
+   * // An endless loop in M-mode: j .
+   * const program = new Uint8Array([0x6f, 0, 0, 0]);
+   * const machine = await SystemMachine.create({ bios: "none", kernel: program });
+   * console.log((await machine.run(1000)).reason); // "limit"
+   * ```
+   */
+  static async create(options: SystemMachineOptions): Promise<SystemMachine> {
+    const { harts = 1, bios, drives = [] } = options;
+    if (!(Number.isInteger(harts) && harts >= 1 && harts <= MAX_HARTS)) {
+      throw new MachineError(`Cannot make ${harts} harts: 1 to ${MAX_HARTS} are possible`);
+    }
+    if (bios === "none" && options.kernel === undefined) {
+      throw new MachineError("Cannot start a machine without firmware: there is no program either");
+    }
+    if (bios === undefined && options.kernel === undefined) {
+      throw new MachineError("Cannot start a machine: there is neither a kernel nor firmware");
+    }
+    const read = (source: Source | undefined) =>
+      source === undefined ? undefined : readImage(source);
+    const images: BootImages = {
+      bios: bios === "none" ? bios : await read(bios),
+      kernel: await read(options.kernel),
+      // The kernel unpacks its RAM disk itself.
+      initrd: options.initrd === undefined ? undefined : await readProgram(options.initrd),
+      append: options.append,
+    };
+    const opened: Drive[] = [];
+    try {
+      for (const drive of drives) {
+        opened.push(typeof drive === "string" ? await openDrive(drive) : drive);
+      }
+      const plan = options.backdoor === undefined
+        ? undefined
+        : await planBackdoor(options.backdoor, options.backdoorGeometry);
+      const machine = new SystemMachine(options, images, opened, plan);
+      await machine.#backdoor?.channel.start();
+      return machine;
+    } catch (cause) {
+      for (const drive of opened) drive.close();
+      const known = [ElfError, RangeError, BackdoorModuleError];
+      if (cause instanceof Error && known.some((type) => cause instanceof type)) {
+        throw new MachineError(cause.message, { cause });
+      }
+      throw cause;
+    }
+  }
+
+  /** Makes the board anew and loads it. */
+  #build(): void {
+    const { options, images } = { options: this.#options, images: this.#images };
+    const random = (n: number) => {
+      const bytes = new Uint8Array(n);
+      // A repeatable run has nothing that differs between runs.
+      if (!options.icount) this.#host.random(bytes);
+      return bytes;
+    };
+    const devices: VirtioDevice[] = this.#drives.map((drive) => new VirtioBlock(drive));
+    devices.push(new VirtioEntropy(random));
+    if (options.virtioConsole) devices.push(new VirtioConsole(options.virtioConsole));
+    if (devices.length > VIRTIO_SLOTS) {
+      throw new MachineError(
+        `Cannot add ${devices.length} virtio devices: there are ${VIRTIO_SLOTS} places`,
+      );
+    }
+    const board = this.#board = new VirtBoard({
+      xlen: this.#xlen,
+      harts: options.harts ?? 1,
+      memory: options.memory ?? DEFAULT_MEMORY,
+      icount: options.icount ?? false,
+      send: (byte) => this.#console.send(byte),
+      finish: (how) => this.#requestFinish(how),
+      virtio: devices,
+      behind: this.#plan?.bytes ?? 0,
+      nodes: this.#plan ? [channelNode(this.#plan.layout)] : [],
+    });
+    if (this.#plan) {
+      this.#backdoor = new SystemBackdoor(board, this.#plan, {
+        report: options.report ?? ((message) => console.error(message)),
+        note: options.note,
+        errors: options.backdoorErrors,
+        stop: (status) => this.stop(status),
+        instructions: () => this.instructions,
+      });
+    }
+    const { cpu } = board;
+    const builtIn = boot(board, images, random);
+    this.#stopped = board.harts.map((_, id) => builtIn && id > 0);
+    this.#sbi = builtIn
+      ? new Sbi({
+        board,
+        stopped: this.#stopped,
+        finish: (how) => this.#requestFinish(how),
+        send: (byte) => this.#console.send(byte),
+        receive: () => this.#console.receive(),
+      })
+      : undefined;
+    const sbi = this.#sbi;
+    if (sbi) cpu.onSyscall = () => sbi.call();
+    cpu.onPoll = () => {
+      board.poll();
+      this.#feed();
+    };
+    const { trace } = options;
+    cpu.trace = trace && ((pc) => {
+      const { bits, length, text } = cpu.disassemble(pc);
+      const word = (bits >>> 0).toString(16).padStart(length * 2, "0");
+      const address = cpu.getRegister("pc").toString(16).padStart(this.#xlen / 4, "0");
+      trace(`${cpu.current.hart.id} ${address}: ${word.padEnd(8)}  ${text}`);
+    });
+  }
+
+  #requestFinish(how: Finish): void {
+    this.#finish ??= how;
+    this.#board.cpu.requestLeave();
+  }
+
+  /** Gives the serial port what there is room for. */
+  #feed(): void {
+    const { uart } = this.#board;
+    while (this.#console.pending && uart.room > 0) uart.receive(this.#console.receive());
+  }
+
+  /** The CPU: registers of the hart that ran last, disassembly. */
+  get cpu(): SystemMachineCpu {
+    return this.#board.cpu;
+  }
+
+  /** Guest instructions executed so far, by all harts. */
+  get instructions(): number {
+    return this.#past + this.#board.cpu.instructions;
+  }
+
+  /** Seconds of host time in {@linkcode run}. */
+  get seconds(): number {
+    return this.#seconds;
+  }
+
+  /** How the machine ended; undefined before. */
+  get result(): SystemResult | undefined {
+    return this.#result;
+  }
+
+  /**
+   * Ends the machine, as if it were switched off; the first wish counts.
+   *
+   * @param status Exit status, 0 to 255.
+   */
+  stop(status = 0): void {
+    this.#stopStatus ??= status;
+    this.#board.cpu.requestLeave();
+    this.#wake?.();
+  }
+
+  /**
+   * Runs the machine.
+   *
+   * @param maxInstructions Stop after so many instructions, or a few more; no limit if absent.
+   * @param options `signal` ends the run when aborted; the machine can't go on afterwards.
+   * @returns How it ended. After "limit" it can be called again; after any other end it returns the same result.
+   * @throws {Error} If it is running already.
+   */
+  async run(
+    maxInstructions = Infinity,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<SystemResult> {
+    if (this.#running) throw new Error("Cannot run the machine: it is running already");
+    if (this.#result) return this.#result;
+    const { signal } = options;
+    const onAbort = () => {
+      this.#aborted = true;
+      this.#board.cpu.requestLeave();
+      this.#wake?.();
+    };
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    this.#running = true;
+    const start = performance.now();
+    this.#console.open();
+    try {
+      const result = await this.#loop(this.instructions + maxInstructions);
+      if (result.reason !== "limit") {
+        this.#result = result;
+        await this.close();
+      }
+      return result;
+    } catch (cause) {
+      // A bug of ours, or a callback's report threw: the terminal is given back all the same.
+      await this.close();
+      throw cause;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+      this.#running = false;
+      this.#seconds += (performance.now() - start) / 1000;
+    }
+  }
+
+  async #loop(end: number): Promise<SystemResult> {
+    let turn = performance.now() + TURN;
+    const ended = (how: { reason: "poweroff" | "stopped"; status: number }): SystemResult => ({
+      ...how,
+      instructions: this.instructions,
+    });
+    for (;;) {
+      if (this.#aborted) return { reason: "aborted", instructions: this.instructions };
+      if (this.#stopStatus !== undefined) {
+        return ended({ reason: "stopped", status: this.#stopStatus });
+      }
+      if (this.#finish?.kind === "poweroff") {
+        return ended({ reason: "poweroff", status: this.#finish.status });
+      }
+      if (this.#finish?.kind === "reboot") {
+        this.#finish = undefined;
+        this.#past += this.#board.cpu.instructions;
+        await this.#backdoor?.finish();
+        this.#build();
+        await this.#backdoor?.channel.start();
+      }
+      // A guest that only raises exceptions executes nothing, and is to end all the same.
+      const left = end - this.instructions - this.#board.cpu.fruitless;
+      if (left <= 0) return { reason: "limit", instructions: this.instructions };
+      const active = this.#slice(left);
+      const answer = this.#call;
+      this.#call = 0;
+      if (typeof answer !== "number") {
+        await this.#console.flush();
+        await answer;
+      }
+      if (this.#inTrap) this.#board.cpu.finishTrap();
+      this.#inTrap = false;
+      if (this.#finish || this.#aborted || this.#stopStatus !== undefined) continue;
+      if (!active && !await this.#idle()) {
+        return {
+          reason: "deadlock",
+          message: "every hart waits for an interrupt, and none can come",
+          instructions: this.instructions,
+        };
+      }
+      if (performance.now() >= turn) {
+        await this.#console.flush();
+        await new Promise<void>((resolve) => setTimeout(resolve, 0));
+        turn = performance.now() + TURN;
+      }
+    }
+  }
+
+  /** Gives each hart a turn; whether any of them had something to do. */
+  #slice(left: number): boolean {
+    const { cpu, harts } = this.#board;
+    this.#board.poll();
+    this.#feed();
+    let active = false;
+    for (const hart of harts) {
+      if (this.#stopped[hart.id] || hart.waiting) continue;
+      cpu.select(hart.id);
+      const why = cpu.run(Math.min(left, SLICE));
+      if (why !== Stay.WAIT) active = true;
+      if (this.#backdoor && (why === Stay.BACKDOOR || why === Stay.LEFT)) {
+        this.#inTrap = why === Stay.BACKDOOR;
+        this.#call = this.#inTrap ? this.#backdoor.answer : this.#backdoor.pendingStore();
+        if (this.#inTrap || this.#call !== 0) return true;
+      }
+      this.#backdoor?.drain();
+      if (this.#finish) return true;
+    }
+    return active || harts.some((hart) => !this.#stopped[hart.id] && !hart.waiting);
+  }
+
+  /** Waits until something can happen; false if nothing can. */
+  async #idle(): Promise<boolean> {
+    await this.#console.flush();
+    if (this.#console.pending) {
+      // The serial port has no room and nobody looks: only time can help.
+      this.#feed();
+    }
+    const ticks = this.#board.nextTimer();
+    if (ticks !== undefined) {
+      const milliseconds = this.#board.clock.idle(ticks);
+      if (milliseconds === 0) return true;
+      await this.#sleep(Math.min(milliseconds, LONGEST_WAIT));
+      return true;
+    }
+    if (this.#console.over || this.#stopped.every((stopped) => stopped)) return false;
+    await this.#sleep(LONGEST_WAIT);
+    return true;
+  }
+
+  async #sleep(milliseconds: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, milliseconds);
+    this.#wake = resolve;
+    if (this.#aborted || this.#stopStatus !== undefined) resolve();
+    await promise;
+    this.#wake = undefined;
+    clearTimeout(timer);
+  }
+
+  /** Switches the machine off: output is written, the terminal given back, disks are closed. */
+  async close(): Promise<void> {
+    this.#result ??= { reason: "aborted", instructions: this.instructions };
+    await this.#console.flush();
+    this.#console.close();
+    await this.#backdoor?.finish();
+    for (const drive of this.#drives) drive.close();
+    for (const close of this.#closers) await close();
+  }
+
+  /** Closes the machine at the end of an `await using` block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

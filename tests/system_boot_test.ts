@@ -1,0 +1,215 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { MemoryDrive } from "../machine/system/drive.ts";
+import { buildC, compilers, trapdoor } from "./emulator.ts";
+import { runMachine } from "./system_guest.ts";
+import { linuxFiles, makeInitrd, missingForLinux } from "./system_linux.ts";
+import { testUnless, tool } from "./tools.ts";
+
+const OPENSBI = "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
+const UBOOT = "/usr/lib/u-boot/qemu-riscv64/u-boot.bin";
+const UBOOT_S = "/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin";
+
+/** Firmware files that are not there, with their packages. */
+function missing(...paths: string[]): string[] {
+  return paths.filter((path) => {
+    try {
+      Deno.statSync(path);
+      return false;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      return true;
+    }
+  }).map((path) => `${path} (Debian package ${path === OPENSBI ? "opensbi" : "u-boot-qemu"})`);
+}
+
+/** Typed at U-Boot: what stops its countdown, and commands. */
+const DIALOGUE = [
+  ["Hit any key", "\n"],
+  ["=> ", "version\n"],
+  ["=> ", "echo six times seven\n"],
+  ["\nsix times seven", "poweroff\n"],
+] as const;
+
+testUnless(
+  missing(OPENSBI, UBOOT_S),
+  "virt runs Debian's OpenSBI and U-Boot in S-mode to a prompt that takes commands",
+  async () => {
+    const { output, reason } = await runMachine(
+      {
+        bios: OPENSBI,
+        kernel: UBOOT_S,
+        harts: 2,
+        icount: true,
+        memory: 256 << 20,
+      },
+      1_500_000_000,
+      DIALOGUE,
+    );
+    assertMatch(output, /OpenSBI v\d/);
+    assertMatch(output, /Platform HART Count +: 2\r?\n/);
+    assertMatch(output, /Boot HART PMP Count +: 16\r?\n/);
+    assertMatch(output, /DRAM: +256 MiB/);
+    assertMatch(output, /=> version\r?\nU-Boot \d/);
+    assertStringIncludes(output, "\nsix times seven");
+    assertEquals(reason, "poweroff");
+  },
+);
+
+testUnless(
+  missing(UBOOT),
+  "virt runs Debian's U-Boot in M-mode to a prompt that takes commands",
+  async () => {
+    const { output } = await runMachine(
+      {
+        bios: UBOOT,
+        icount: true,
+        memory: 256 << 20,
+      },
+      1_500_000_000,
+      DIALOGUE,
+    );
+    assertStringIncludes(output, "\nsix times seven");
+  },
+);
+
+/** An S-mode program: writes "hi" by the SBI console and powers off. */
+const SUPERVISOR = new Uint32Array([
+  0x06800513, // li a0, 'h'
+  0x00100893, // li a7, 1 (console putchar)
+  0x00000073, // ecall
+  0x06900513, // li a0, 'i'
+  0x00000073, // ecall
+  0x00800893, // li a7, 8 (shutdown)
+  0x00000073, // ecall
+]);
+
+Deno.test("the built-in SBI serves a supervisor when there is no firmware", async () => {
+  const kernel = new Uint8Array(SUPERVISOR.buffer);
+  for (const xlen of [64, 32] as const) {
+    const { output, reason, status } = await runMachine({ kernel, xlen });
+    assertEquals([output, reason, status], ["hi", "poweroff", 0]);
+  }
+});
+
+Deno.test("a run with icount is the same when it is repeated", async () => {
+  const options = { kernel: new Uint8Array(SUPERVISOR.buffer), icount: true };
+  const runs = [await runMachine(options), await runMachine(options)];
+  assertEquals(runs[0], runs[1]);
+});
+
+Deno.test("the command line says what is wrong when a machine can't be made", async () => {
+  const cases: [args: string[], message: string][] = [
+    [["--machine", "pc", "x"], "--machine pc: virt is the only one"],
+    [["--machine", "virt"], "a machine needs --kernel, --bios or a program"],
+    [["--machine", "virt", "--kernel", "/nothing/here"], "there is no such file"],
+    [["--machine", "virt", "a", "b"], "a machine has no arguments"],
+    [["--machine", "virt", "--smp", "9", "a"], "--smp 9: one of 1, 2"],
+    [["--machine", "virt", "--cwd", "/", "a"], "--cwd: not in system mode"],
+    [["--machine", "virt", "--bios", "none"], "a machine needs --kernel"],
+    [["--machine", "virt", "--tier", "wasm", "a"], "--tier: not in system mode"],
+    [["--machine", "virt", "--strace", "a"], "--strace: not in system mode"],
+    [["--icount", "--kernel", "mod.ts", "--memory", "1M"], "give more with --memory"],
+    [["--kernel", "mod.ts", "--initrd", "/nothing"], "there is no such file"],
+    [["--kernel", "mod.ts", "--drive", "/nothing:ro"], "Cannot open the disk /nothing"],
+    [
+      ["--bios", "mod.ts", "--kernel", "guest/bin/riscv32/hello"],
+      "guest/bin/riscv32/hello at 0x10000: the firmware is there",
+    ],
+  ];
+  for (const [args, message] of cases) {
+    const { code, stderr } = await trapdoor(args);
+    assert(code === 1 || code === 2, `${args}: ${code}`);
+    assertStringIncludes(stderr, message);
+  }
+});
+
+Deno.test("the command line gives the guest's status when it powers off with one", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    // li a0, 0x100000; li a1, 7 << 16 | 0x3333; sw a1, 0(a0); j .
+    const code = [0x00100537, 0x000735b7, 0x33358593, 0x00b52023, 0x0000006f];
+    await Deno.writeFile(`${folder}/raw`, new Uint8Array(new Uint32Array(code).buffer));
+    const ran = await trapdoor(["--machine", "virt", "--bios", "none", `${folder}/raw`]);
+    assertEquals([ran.code, ran.stderr], [7, ""]);
+    const limit = ["--max-instructions", "1000", "--machine", "virt", "--bios", "none"];
+    await Deno.writeFile(`${folder}/loop`, new Uint8Array(new Uint32Array([0x6f]).buffer));
+    const limited = await trapdoor([...limit, `${folder}/loop`]);
+    assertEquals(limited.code, 124);
+    assertMatch(limited.stderr, /stopped after 1\d\d\d instructions/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+const INIT = `#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys /mnt
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sys /sys
+/bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox --install -s /bin
+export PATH=/bin
+for module in virtio_mmio virtio_blk crc16 crc32c_generic libcrc32c mbcache jbd2 ext4; do
+  insmod /modules/$module.ko || echo "no $module"
+done
+echo "harts: $(grep -c ^processor /proc/cpuinfo)"
+mke2fs /dev/vda >/dev/null 2>&1 && mount -t ext4 /dev/vda /mnt && echo "written by the guest" > /mnt/text
+sync; umount /mnt; mount -t ext4 -o ro /dev/vda /mnt && cat /mnt/text; umount /mnt
+/bin/call
+echo "READY"
+exec setsid cttyhack sh
+`;
+
+const MODULES = [
+  ...["drivers/virtio/virtio_mmio", "drivers/block/virtio_blk", "lib/crc16", "lib/libcrc32c"],
+  ...["crypto/crc32c_generic", "fs/mbcache", "fs/jbd2/jbd2", "fs/ext4/ext4"],
+];
+
+/** A Linux program that calls the host without any set-up. */
+const CALLER = `
+#include <stdio.h>
+#include <string.h>
+#include "trapdoor.h"
+int main(void) {
+  char *text = strdup("a string on the heap of a Linux process");
+  printf("the host says %d\\n", (int)trapdoor_raw_call(1, (int64_t)(intptr_t)text, 0, 0, 0));
+  return 0;
+}
+`;
+
+testUnless(
+  [...missingForLinux(), ...compilers("x.c").filter((name) => tool(name) === undefined)],
+  "virt boots Debian's Linux with two harts to a shell, with a file system on a disk and the backdoor",
+  async () => {
+    const files = await linuxFiles();
+    const call = await Deno.readFile(await buildC(CALLER));
+    const initrd = await makeInitrd(files, INIT, MODULES, [{ path: "bin/call", bytes: call }]);
+    const texts: string[] = [];
+    const disk = new MemoryDrive(new Uint8Array(8 << 20));
+    const { output, reason } = await runMachine(
+      {
+        kernel: files.kernel,
+        initrd,
+        append: "console=ttyS0 quiet",
+        harts: 2,
+        memory: 256 << 20,
+        drives: [disk],
+        backdoor: {
+          call: (cpu, _command, address) => {
+            texts.push(cpu.memory.readCString(address));
+            return texts[0].length;
+          },
+        },
+      },
+      4e9,
+      [["~ #", "expr 6 '*' 7; uname -m; poweroff -f\n"]],
+    );
+    assertEquals(reason, "poweroff", output);
+    assertStringIncludes(output, "harts: 2");
+    assertEquals(texts, ["a string on the heap of a Linux process"]);
+    assertStringIncludes(output, "\nthe host says 39");
+    assertStringIncludes(output, "\nwritten by the guest");
+    assertMatch(output, /\r\n42\r\nriscv64\r\n/);
+    const image = new TextDecoder("latin1").decode(disk.bytes);
+    assertStringIncludes(image, "written by the guest");
+  },
+);
