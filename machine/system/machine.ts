@@ -462,6 +462,9 @@ export class SystemMachine {
       this.#feed();
     }
     const ticks = this.#board.nextTimer();
+    // What became due before `ticks` was computed is not in it.
+    this.#board.poll();
+    if (this.#board.harts.some((hart) => !this.#stopped[hart.id] && !hart.waiting)) return true;
     if (ticks !== undefined) {
       const milliseconds = this.#board.clock.idle(ticks);
       if (milliseconds === 0) return true;
