@@ -123,10 +123,10 @@ int main(void) {
   csr_write(mie, 0x20);
   csr_clear(mstatus, MSTATUS_MPIE | MSTATUS_MIE);
 #if __riscv_xlen == 64
-  csr_write(0x14d, csr_read(time) + 20000);
+  csr_write(0x14d, csr_read(time) + 1000000);
 #else
   csr_write(0x15d, csr_read(timeh));
-  csr_write(0x14d, csr_read(time) + 20000);
+  csr_write(0x14d, csr_read(time) + 1000000);
 #endif
   put_hex(csr_read(mip) & 0x20);
   run_at(USER, (word)loop, 0);
