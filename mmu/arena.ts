@@ -8,7 +8,10 @@
  * |--------------|--------------------------------------------------------------|
  * | 0            | slots: 8-byte cells of CPU state and temporaries             |
  * | 0x0001_0000  | page table: one byte for each 4 KiB page of a 4 GiB space    |
- * | 0x0011_0000  | tables of the interpreter: powers of two, jump cache           |
+ * | 0x0011_0000  | tables of the interpreter: powers of two, jump cache         |
+ * | 0x0013_0000  | wasm tier: cache of indirect targets                         |
+ * | 0x0014_0000  | system mode: TLBs                                            |
+ * | 0x001c_0000  | wasm tier: extents                                           |
  * | 0x0020_0000  | code cache: IR records of translated blocks                  |
  * | 0x0400_0000  | guest memory: guest address 0 is here                        |
  *

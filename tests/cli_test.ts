@@ -481,7 +481,8 @@ Deno.test("--stats prints figures at the end, also as one JSON object in the las
   assertEquals([json.code, json.stdout], [0, DIALOGUE]);
   const stats = JSON.parse(json.stderr.trimEnd().split("\n").at(-1)!);
   assertEquals(Object.keys(stats), [
-    ...["instructions", "seconds", "mips", "tiers", "blocks", "backdoor_calls", "backdoor_events"],
+    ...["instructions", "seconds", "mips", "tiers", "blocks", "compiled"],
+    ...["backdoor_calls", "backdoor_events"],
   ]);
   assert(stats.instructions > 1000 && stats.seconds > 0 && stats.mips > 0 && stats.blocks > 10);
   assertEquals([stats.backdoor_calls, stats.backdoor_events], [1, 0]);
@@ -490,7 +491,7 @@ Deno.test("--stats prints figures at the end, also as one JSON object in the las
   const text = await trapdoor(["--stats", HELLO]);
   assertMatch(
     text.stderr,
-    /^trapdoor: \d+ instructions in \d+\.\d+ s, \d+\.\d MIPS; tiers: interp \d+\.\d%.*; blocks: \d+; backdoor calls: 0, events: 0\n$/,
+    /^trapdoor: \d+ instructions in \d+\.\d+ s, \d+\.\d MIPS; tiers: interp \d+\.\d%.*; blocks: \d+; backdoor calls: 0, events: 0\n(trapdoor: \w+: \d+ regions compiled, .*; exits: .*\n)*$/,
   );
   // Whatever the end.
   const limited = await trapdoor(["--stats=json", "--max-instructions", "234", HELLO]);

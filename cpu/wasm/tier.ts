@@ -27,7 +27,7 @@ import { hasFusedMultiplyAdd, makeEntry, makeStub } from "./runtime.ts";
 const TARGET_ENTRIES = 4096;
 const TARGETS_OFFSET = TABLES_OFFSET + 0x2_0000;
 /** Extents, 16 bytes each; in place of the first are other cells of the helper functions. */
-const EXTENTS_OFFSET = TARGETS_OFFSET + TARGET_ENTRIES * 8;
+const EXTENTS_OFFSET = TABLES_OFFSET + 0xb_0000;
 const MAX_EXTENTS = 8192;
 
 /** Bounds of compiled code. */
