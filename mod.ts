@@ -18,8 +18,6 @@
  * @module
  */
 export * from "./machine/machine.ts";
-export * from "./machine/system/machine.ts";
-export { type Drive, MemoryDrive, SnapshotDrive } from "./machine/system/drive.ts";
 export { AddressSpace, GuestMemoryError } from "./mmu/address_space.ts";
 export type * from "./backdoor/types.ts";
 export { NOT_HANDLED } from "./backdoor/types.ts";

@@ -71,7 +71,10 @@ export const FUNCTIONAL: Readonly<
   },
   configuration_test: {},
   stored_code_test: {},
-  translations_test: {},
+  translations_test: {
+    where: ({ tier }) => tier === "interp",
+    why: "is about stored blocks, which a forced compiler does not use",
+  },
   interp_ops_test: {},
   wild_test: {},
   backdoor_run_test: {},

@@ -1,0 +1,8 @@
+/**
+ * Whole machines in a Deno program: harts, devices, firmware. A module of its own, because a program that runs Linux
+ * programs need not load it.
+ *
+ * @module
+ */
+export * from "./machine.ts";
+export { type Drive, MemoryDrive, SnapshotDrive } from "./drive.ts";
