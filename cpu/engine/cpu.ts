@@ -59,8 +59,11 @@ const TIER_RESERVE = 4096;
 const MAX_BATCH_INSNS = 1000;
 /** Most addresses whose heat is known; then all are forgotten. */
 const MAX_SAMPLES = 1 << 16;
-/** Default of {@linkcode CpuOptions.heat}. */
-const HEAT = 3;
+/**
+ * Default of {@linkcode CpuOptions.heat}. Measured on eight programs of some 0.02 s native, CPU time relative to 2: after
+ * the first sample 1.7, 3 samples 1.04, 6 samples 1.10, 12 samples 1.11.
+ */
+const HEAT = 2;
 /** Stays in a tier that end at an address, or began there, until the upper tier gets its region. */
 const UPPER_HEAT = 8;
 /** What it counts to be left by the upper tier for a lower one. */
