@@ -8,6 +8,7 @@ import {
   type Compilation,
   type CompilingTier,
   EXIT_PC_SLOT,
+  newStats,
   type TierServices,
   type TierStats,
 } from "../cpu/engine/tier.ts";
@@ -44,14 +45,7 @@ interface Translation {
 /** Compiles and runs units on one arena. */
 export class NativeTier implements CompilingTier {
   readonly name = "native";
-  readonly stats: TierStats = {
-    regions: 0,
-    evicted: 0,
-    bytes: 0,
-    kept: 0,
-    milliseconds: 0,
-    exits: {},
-  };
+  readonly stats: TierStats = newStats();
   /** Settles when nothing is being compiled. */
   idle: Promise<void> = Promise.resolve();
   readonly #arena: Arena;

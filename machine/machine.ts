@@ -8,6 +8,7 @@ import type { ErrorPolicy } from "../backdoor/channel.ts";
 import { type ChannelGeometry, DEFAULT_BASE_PATH } from "../backdoor/protocol.ts";
 import type { CallbackModule } from "../backdoor/types.ts";
 import { Cpu } from "../cpu/engine/cpu.ts";
+import type { TierStats } from "../cpu/engine/tier.ts";
 import { ALL_PASSES, type PassOptions } from "../cpu/ir/builder.ts";
 import type { RegisterInfo } from "../cpu/isa/isa.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
@@ -127,22 +128,6 @@ export type RunResult =
     }
   );
 
-/** Figures of a compiling tier; keys as `--stats=json` prints them. */
-export interface CompiledStats {
-  /** Regions compiled. */
-  regions: number;
-  /** Regions dropped to make room. */
-  evicted: number;
-  /** Bytes of code made. */
-  bytes: number;
-  /** Bytes of code kept at the end. */
-  kept: number;
-  /** Milliseconds of host time spent compiling. */
-  milliseconds: number;
-  /** How often compiled code was left, by reason: fuel, target, memory, trap, backdoor, op, float. */
-  exits: Record<string, number>;
-}
-
 /** Figures of a machine; keys as `--stats=json` prints them. */
 export interface MachineStats {
   /** Guest instructions executed. */
@@ -156,7 +141,7 @@ export interface MachineStats {
   /** Blocks of translated code, those of an earlier run included (see {@linkcode UserMachineOptions.cache}). */
   blocks: number;
   /** What each compiling tier made, by its name. */
-  compiled: Record<string, CompiledStats>;
+  compiled: Record<string, TierStats>;
   /** Calls that reached the callbacks. */
   backdoor_calls: number;
   /** Ring events that reached the callbacks. */

@@ -6,7 +6,7 @@
 import type { IrBlock } from "../ir/builder.ts";
 import type { Region, RegionBlock } from "./region.ts";
 
-/** Figures of a compiling tier. */
+/** Figures of a compiling tier; keys as `--stats=json` prints them. */
 export interface TierStats {
   /** Regions compiled so far. */
   regions: number;
@@ -18,8 +18,13 @@ export interface TierStats {
   kept: number;
   /** Milliseconds spent compiling. */
   milliseconds: number;
-  /** How often compiled code was left, by reason. */
+  /** How often compiled code was left, by reason: fuel, target, memory, trap, backdoor, op, float. */
   exits: Record<string, number>;
+}
+
+/** Figures of a tier that has done nothing yet. */
+export function newStats(): TierStats {
+  return { regions: 0, evicted: 0, bytes: 0, kept: 0, milliseconds: 0, exits: {} };
 }
 
 /** What a tier gets from the engine. */

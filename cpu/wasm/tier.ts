@@ -14,6 +14,7 @@ import {
   type CompilingTier,
   EXIT_PC_SLOT,
   FUEL_WORD,
+  newStats,
   type TierServices,
   type TierStats,
 } from "../engine/tier.ts";
@@ -69,14 +70,7 @@ interface ExitRecord {
 /** Compiles and runs regions on one arena. */
 export class WasmTier implements CompilingTier {
   readonly name = "wasm";
-  readonly stats: TierStats = {
-    regions: 0,
-    evicted: 0,
-    bytes: 0,
-    kept: 0,
-    milliseconds: 0,
-    exits: {},
-  };
+  readonly stats: TierStats = newStats();
   readonly #arena: Arena;
   readonly #services: TierServices;
   readonly #limits: WasmLimits;
