@@ -89,6 +89,9 @@ export class WasmTier implements CompilingTier {
   #nextIndex = 0;
   readonly #exits: (ExitRecord | undefined)[] = [];
   readonly #freeExits: number[] = [];
+  /** Exits of modules that were dropped while compiled code runs. */
+  readonly #oldExits: number[] = [];
+  #running = false;
   readonly #stub: CallableFunction;
   readonly #enter: (pc: number, index: number) => number;
   readonly #fused: boolean;
@@ -267,10 +270,9 @@ export class WasmTier implements CompilingTier {
     this.#modules.delete(module);
     this.stats.kept -= module.bytes;
     for (const pc of module.functions.keys()) this.#byPc.delete(pc);
-    for (const number of module.exits) {
-      this.#exits[number] = undefined;
-      this.#freeExits.push(number);
-    }
+    // A callback may drop the code that called it: its way out is still to be known.
+    this.#oldExits.push(...module.exits);
+    if (!this.#running) this.#forgetExits();
     for (const pc of module.references) {
       const entry = this.#indices.get(pc)!;
       if (--entry.uses > 0) continue;
@@ -278,6 +280,14 @@ export class WasmTier implements CompilingTier {
       this.#freeIndices.push(entry.index);
     }
     for (const pc of module.functions.keys()) this.#services.dropped(pc);
+  }
+
+  #forgetExits(): void {
+    for (const number of this.#oldExits) {
+      this.#exits[number] = undefined;
+      this.#freeExits.push(number);
+    }
+    this.#oldExits.length = 0;
   }
 
   drop(pc: number): void {
@@ -299,7 +309,17 @@ export class WasmTier implements CompilingTier {
   }
 
   run(pc: number): number {
-    const next = this.#enter(pc, this.#indices.get(pc)!.index);
+    this.#running = true;
+    try {
+      return this.#leave(this.#enter(pc, this.#indices.get(pc)!.index));
+    } finally {
+      this.#running = false;
+      if (this.#oldExits.length > 0) this.#forgetExits();
+    }
+  }
+
+  /** Where execution goes on, given what a compiled function returned. */
+  #leave(next: number): number {
     if (next >= 0) {
       // Of these the fuel tells which is which.
       this.#count(this.#arena.r[FUEL_WORD] < 0 ? "fuel" : "target");
