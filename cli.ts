@@ -30,6 +30,7 @@ Usage: deno run -A mod.ts [options] [program [args...]]
   --cwd PATH              guest working directory (default /)
   --memory SIZE           guest memory, such as 256M or 1G (default 1G, less than 2G)
   --tier NAME             auto, interp, wasm or native (the last two compile everything at once)
+  --dump-wasm DIR         write every WebAssembly module that is made, and its listing, to a directory
   --without-passes LIST   translate without these passes, to debug the translator: ${
   Object.keys(ALL_PASSES).join(",")
 }
@@ -75,6 +76,7 @@ const STRINGS = [
     "memory",
     "tier",
     "without-passes",
+    "dump-wasm",
     "jobs",
     "cache",
   ],
@@ -444,6 +446,15 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
   if (cwd !== undefined) options.cwd = cwd;
   if (memory !== undefined) options.memory = parseSize(memory);
   options.tier = oneOf("tier", one("tier") ?? "auto", ["auto", "interp", "wasm", "native"]);
+  const dump = one("dump-wasm");
+  if (dump !== undefined) {
+    if (options.tier === "interp" || options.tier === "native") {
+      throw new UsageError(
+        `--dump-wasm ${dump}: with --tier=${options.tier} there is nothing to dump`,
+      );
+    }
+    options.dumpWasm = dump;
+  }
   const kept = cacheDirectory();
   if (kept !== undefined) options.cache = kept;
   const without = one("without-passes");

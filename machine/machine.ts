@@ -61,6 +61,8 @@ export interface UserMachineOptions {
   memory?: number;
   /** Executor; "auto" if absent. */
   tier?: "auto" | "interp" | "wasm" | "native";
+  /** Directory for every WebAssembly module that is made and its listing, to debug the compiler. */
+  dumpWasm?: string;
   /** Most C compilers at a time for the native tier; one fewer than the host has processors if absent. */
   jobs?: number;
   /** Optimisation passes to switch off, for debugging the translator; all are on if absent. */
@@ -317,7 +319,11 @@ export class Machine extends EventTarget {
       // Most programs need neither the backdoor nor the compiler, which would double the start-up of a small one.
       const addTier = async () => {
         const { WasmTier } = await import("../cpu/wasm/tier.ts");
-        cpu.addTier((services) => new WasmTier(memory.arena, services));
+        const { dumpWasm } = options;
+        const dump = dumpWasm === undefined
+          ? {}
+          : { dump: (await import("./dump.ts")).wasmDump(dumpWasm, cpu) };
+        cpu.addTier((services) => new WasmTier(memory.arena, services, dump));
       };
       const native = nativeTier(cpu, memory.arena, options);
       if (options.tier === "wasm") await addTier();

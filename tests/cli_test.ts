@@ -498,6 +498,34 @@ Deno.test("--stats prints figures at the end, also as one JSON object in the las
   assertEquals(JSON.parse(limited.stderr.trimEnd().split("\n").at(-1)!).instructions, 234);
 });
 
+Deno.test("--dump-wasm writes modules that are valid, and their listings", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const run = await trapdoor(["--tier=wasm", "--dump-wasm", `${folder}/new/dump`, HELLO]);
+    assertEquals([run.code, run.stderr], [1, ""]);
+    const names = [...Deno.readDirSync(`${folder}/new/dump`)].map(({ name }) => name);
+    const modules = names.filter((name) => name.endsWith(".wasm"));
+    assert(modules.length > 3, names.join());
+    for (const name of modules) {
+      const path = `${folder}/new/dump/${name}`;
+      assert(WebAssembly.validate(await Deno.readFile(path)), name);
+      const listing = await Deno.readTextFile(path.replace(/wasm$/, "txt"));
+      const pc = name.match(/^region_([0-9a-f]+)/)![1];
+      assert(listing.startsWith(`region ${pc}: `), listing.slice(0, 80));
+      assertMatch(listing, new RegExp(`^${pc}: \\S+.*$`, "m"));
+    }
+    await Deno.writeTextFile(`${folder}/file`, "");
+    const bad = await trapdoor(["--tier=wasm", "--dump-wasm", `${folder}/file`, HELLO]);
+    assertEquals([bad.code, bad.stdout], [1, ""]);
+    assertMatch(bad.stderr, /^trapdoor: Cannot create .*\/file for dumps of compiled code: .*\n$/);
+    const none = await trapdoor(["--tier=interp", "--dump-wasm", folder, HELLO]);
+    assertEquals(none.code, 2);
+    assertMatch(none.stderr, /--dump-wasm .*: with --tier=interp there is nothing to dump\n$/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("--max-instructions stops after exactly so many, with status 124", async () => {
   for (const [text, count] of [["0", 0], ["1", 1], ["2_5", 25], ["5e2", 500], ["777", 777]]) {
     for (const tier of ["auto", "interp", "wasm"]) {

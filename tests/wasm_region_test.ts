@@ -20,7 +20,8 @@ import { type EmitLayout, FAR_EXIT } from "../cpu/wasm/body.ts";
 import { Emitter, FUNCTION_TYPE } from "../cpu/wasm/emitter.ts";
 import { type Helper, HELPERS } from "../cpu/wasm/helpers.ts";
 import { ModuleWriter, ValType } from "../cpu/wasm/encoder.ts";
-import { printFunction } from "../cpu/wasm/encoder/text.ts";
+import { printFunction, readBody } from "../cpu/wasm/encoder/text.ts";
+import { listRegion } from "../cpu/wasm/listing.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
 import { tablesOf } from "./fuzz/encode.ts";
@@ -413,6 +414,33 @@ for (const [name, source] of Object.entries(GOLDENS)) {
     assertEquals(text, Deno.readTextFileSync(path));
   });
 }
+
+Deno.test("listRegion writes the golden listing when a region has a loop, floats and exits", () => {
+  const space = new AddressSpace(new Arena(1 << 20));
+  space.map(0x1_0000, 0x1000, 7);
+  space.write(0x1_0000, assemble(64, 0x1_0000, `start:\n${GOLDENS.double}`).bytes);
+  const cpu = new Cpu(tablesOf(64).isa, space), exits: string[] = [];
+  const region = formRegion(0x1_0000, (pc, limit) => cpu.lift(pc, limit))!;
+  const emitter = new Emitter(region, layoutFor(exits));
+  emitter.marks = [];
+  const body = emitter.emit();
+  const text = listRegion({
+    region,
+    body: body.finish(),
+    marks: emitter.marks,
+    names: { locals: body.localNames, functions: new Map([[0, "step"]]) },
+    exits: [{ number: -2, pc: 0x1_0000, refund: 7, reason: "memory" }],
+    disassemble: (pc) => cpu.disassemble(pc).text,
+  });
+  // Every instruction of the function is there once, whatever the columns.
+  const wasm = text.split("\n").map((line) => line.slice(80).trim()).filter((part) => part !== "");
+  const names = { locals: body.localNames, functions: new Map([[0, "step"]]) };
+  const lines = readBody(body.finish(), names).lines.map((line) => line.text);
+  assertEquals(wasm.filter((part) => lines.includes(part)).length, lines.length);
+  const path = new URL("golden/double.txt", import.meta.url);
+  if (Deno.args.includes("--update")) Deno.writeTextFileSync(path, text);
+  assertEquals(text, Deno.readTextFileSync(path));
+});
 
 Deno.test("formRegion tells calls from jumps when the instruction set hints", () => {
   const space = new AddressSpace(new Arena(1 << 20));

@@ -4,6 +4,7 @@ import type { Cpu } from "../cpu/engine/cpu.ts";
 import { Hooked } from "../cpu/engine/slow_memory.ts";
 import type { PassOptions } from "../cpu/ir/builder.ts";
 import { Trap } from "../cpu/ir/ops.ts";
+import { WasmTier } from "../cpu/wasm/tier.ts";
 import type { AddressSpace } from "../mmu/address_space.ts";
 import { scaled, seeded } from "./configuration.ts";
 import { checkFault } from "./fuzz/faults.ts";
@@ -751,5 +752,152 @@ Deno.test("Two compiling CPUs keep apart when they run side by side", () => {
   for (const [i, { compiled }] of machines.entries()) {
     assertEquals(compiled.getRegister("a0") / compiled.getRegister("a1"), BigInt(i + 1));
     assert(compiled.tierInstructions > 10_000);
+  }
+});
+
+// ---- bounds ----
+
+/** A pair whose compiler has little room, and its tier. */
+function cramped(modules: number): { pair: Pair; tier: () => WasmTier } {
+  let tier: WasmTier | undefined;
+  const limits = { modules, bytes: 1 << 20 };
+  const pair = new Pair(
+    64,
+    GUEST,
+    (space) => (services) => tier = new WasmTier(space.arena, services, { limits }),
+  );
+  pair.reset({});
+  return { pair, tier: () => tier! };
+}
+
+/** Calls `count` functions in turn, each of which adds its number, `rounds` times. */
+function manyFunctions(count: number, rounds: number): string {
+  const lines = [`li rd=5 imm=${rounds}`, "again:"];
+  for (let i = 0; i < count; i++) lines.push(`jal rd=1 @f${i}`);
+  lines.push("addi rd=5 rs1=5 imm=-1", "bne rs1=5 rs2=0 @again", "ecall");
+  for (let i = 0; i < count; i++) {
+    lines.push(`f${i}:`, `addi rd=10 rs1=10 imm=${i}`, "xor rd=11 rs1=11 rs2=10", "jalr rs1=1");
+  }
+  return lines.join("\n");
+}
+
+Deno.test("Wasm tier drops what is not wanted, and computes the same, when there is room for 6 modules", () => {
+  const { pair, tier } = cramped(6);
+  pair.both((cpu, space) => {
+    space.map(CODE, 0x4000, 7);
+    space.write(CODE, assemble(64, CODE, manyFunctions(60, 300)).bytes);
+    cpu.pc = CODE;
+  });
+  const way = { slices: new Random(1), exact: false };
+  assertEquals(pair.go(way), { reason: Trap.SYSCALL, lines: [] });
+  const { evicted, kept } = tier().stats;
+  assert(evicted > 60, `${evicted} evicted`);
+  assert(kept <= 1 << 20 && tier().sizes.modules <= 6, JSON.stringify(tier().sizes));
+});
+
+Deno.test("Wasm tier does not grow when a guest makes new code for ever", () => {
+  const { pair, tier } = cramped(8);
+  pair.both((_, space) => space.map(CODE, 0x10_0000, 7));
+  const sizes: { modules: number; indices: number; exits: number }[] = [];
+  for (let i = 0; i < 3000; i++) {
+    // Ever new addresses, and every other time code at an old one.
+    const at = CODE + (i % 2 === 0 ? i : 1000 + i % 16) * 64;
+    const source = `
+      li rd=5 imm=${3 + i % 5}
+    loop:
+      addi rd=10 rs1=10 imm=${i % 1000}
+      sd rs1=2 rs2=10 imm=-8
+      addi rd=5 rs1=5 imm=-1
+      bne rs1=5 rs2=0 @loop
+      jal rd=1 @next
+    next:
+      ecall
+    `;
+    pair.both((cpu, space) => {
+      if (i === 0) space.map(STACK_TOP - 0x1000, 0x1000, 3);
+      space.write(at, assemble(64, at, source).bytes);
+      cpu.setRegister("sp", STACK_TOP);
+      cpu.pc = at;
+    });
+    const { reason, lines } = pair.go({ exact: false });
+    assertEquals([reason, lines], [Trap.SYSCALL, []], `program ${i}`);
+    pair.both((cpu) => cpu.finishTrap());
+    if (i === 500 || i === 2999) sizes.push(tier().sizes);
+  }
+  assert(tier().stats.regions >= 3000, `${tier().stats.regions} regions`);
+  assert(sizes[1].modules <= 8);
+  assert(
+    sizes[1].indices <= sizes[0].indices + 16 && sizes[1].exits <= sizes[0].exits + 64,
+    JSON.stringify(sizes),
+  );
+});
+
+Deno.test("Wasm tier faults when a hot loop's data loses its rights on the way", () => {
+  for (const [what, right] of [["protect", 1], ["protect", 0], ["unmap", 0]] as const) {
+    const loop = (more: string) => `
+      li rd=5 imm=3000
+    loop:
+      ${more}
+      addi rd=5 rs1=5 imm=-1
+      bne rs1=5 rs2=0 @loop
+      ecall
+    `;
+    const store = right === 1;
+    const source = loop(
+      "ld rd=6 rs1=3 imm=16\nadd rd=7 rs1=7 rs2=6\n" + (store ? "sd rs1=3 rs2=7 imm=24" : ""),
+    );
+    const pair = new Pair(64, GUEST);
+    pair.reset({});
+    pair.both((cpu, space) => {
+      space.map(CODE, 0x1000, 7);
+      space.map(DATA, 0x4000, 3);
+      space.write(CODE, assemble(64, CODE, source).bytes);
+      cpu.setRegister("gp", DATA + 0x1000);
+      cpu.pc = CODE;
+    });
+    // The second stay begins in the loop, as the third will: in the same compiled code.
+    for (let stay = 0; stay < 2; stay++) {
+      assertEquals(pair.go({ exact: false, limit: 3000, once: true }).lines, []);
+    }
+    assert(pair.compiled.tierInstructions > 5000);
+    pair.both((_, space) => {
+      if (what === "unmap") space.unmap(DATA + 0x1000, 0x1000);
+      else space.protect(DATA + 0x1000, 0x1000, right);
+    });
+    const { reason, lines } = pair.go({ exact: false });
+    assertEquals([reason, lines], [store ? Trap.STORE_FAULT : Trap.LOAD_FAULT, []], what);
+    assertEquals(pair.compiled.faultAddress, BigInt(DATA + 0x1000 + (store ? 24 : 16)));
+  }
+});
+
+Deno.test("Wasm tier checks every byte when groups of accesses cross the end of what is mapped", () => {
+  // One page may be stored to, the next only read, the third not at all.
+  const offsets = [-40, -9, -8, -7, -1, 0, 1, 40];
+  for (const boundary of [0x1000, 0x2000]) {
+    for (const offset of offsets) {
+      const source = `
+        li rd=5 imm=40
+      loop:
+        lbu rd=6 rs1=3 imm=-64
+        ld rd=7 rs1=3 imm=${offset}
+        sw rs1=3 rs2=7 imm=${offset - 16}
+        lh rd=8 rs1=3 imm=${offset + 2}
+        add rd=9 rs1=9 rs2=8
+        addi rd=5 rs1=5 imm=-1
+        bne rs1=5 rs2=0 @loop
+        ecall
+      `;
+      const pair = new Pair(64, GUEST);
+      pair.reset({});
+      pair.both((cpu, space) => {
+        space.map(CODE, 0x1000, 7);
+        space.map(DATA, 0x1000, 3);
+        space.map(DATA + 0x1000, 0x1000, 1);
+        space.write(CODE, assemble(64, CODE, source).bytes);
+        cpu.setRegister("gp", DATA + boundary);
+        cpu.pc = CODE;
+      });
+      assertEquals(pair.go({ exact: false }).lines, [], `${boundary} ${offset}`);
+    }
   }
 });

@@ -51,6 +51,16 @@ const CLEAN: readonly number[] = [];
 /** Whether a guest address has at most 31 bits, so that a function may return it. */
 const isShort = (pc: number) => pc >= 0 && pc < 0x8000_0000;
 
+/** Where the code for a record begins. */
+export interface Mark {
+  /** Bytes from the start of the function's code, locals excluded. */
+  readonly offset: number;
+  /** The block; absent where the code behind all blocks begins. */
+  readonly block?: RegionBlock;
+  /** Word index of the record. */
+  readonly at: number;
+}
+
 /** Emits one region. */
 export class Emitter implements Body {
   readonly w: BodyWriter;
@@ -58,6 +68,8 @@ export class Emitter implements Body {
   readonly boxed = new Set<number>();
   readonly registers: Registers;
   readonly limits = new Map<Limit, number>();
+  /** Filled, if set before {@linkcode emit}, in the order of the code. */
+  marks: Mark[] | undefined;
   readonly #region: Region;
   readonly #liveness: Liveness;
   readonly #scratch = new Map<string, number>();
@@ -113,6 +125,7 @@ export class Emitter implements Body {
     this.#load(this.#region.blocks[0]);
     this.#tree(this.#region.blocks[0]);
     w.op(Op.unreachable);
+    this.marks?.push({ offset: w.length, at: 0 });
     for (const set of [...sets].reverse()) {
       if (this.#jumps.has(set)) {
         w.end();
@@ -248,6 +261,7 @@ export class Emitter implements Body {
     w.localSet(FUEL);
     const groups = this.#groups[block.index];
     for (let at = 0; at < terminator; at += WORDS) {
+      this.marks?.push({ offset: w.length, block, at });
       const written = emitInteger(this, code, at) || emitMemory(this, block, at, groups) ||
         emitFloat(this, block, at);
       if (!written) this.step(block, at);
@@ -255,6 +269,7 @@ export class Emitter implements Body {
       if (makesBoxed(block, at)) this.boxed.add(code[at + 1]);
       else this.boxed.delete(code[at + 1]);
     }
+    this.marks?.push({ offset: w.length, block, at: terminator });
     switch (block.ending) {
       case Ending.JUMP:
         return this.#edge(block, 0);

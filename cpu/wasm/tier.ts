@@ -22,6 +22,7 @@ import { type EmitLayout, type ExitReason, FAR_EXIT } from "./body.ts";
 import { Emitter, FUNCTION_TYPE } from "./emitter.ts";
 import { BodyWriter, ModuleWriter, ValType } from "./encoder.ts";
 import { type Helper, HELPERS } from "./helpers.ts";
+import { listRegion } from "./listing.ts";
 import { hasFusedMultiplyAdd, makeEntry, makeStub } from "./runtime.ts";
 
 /** Entries of the cache of indirect targets, and where it is in the arena. */
@@ -44,8 +45,16 @@ const LIMITS: WasmLimits = { modules: 4096, bytes: 16 << 20 };
 export interface WasmTierOptions {
   /** Bounds of compiled code. */
   limits?: WasmLimits;
-  /** Gets every module that is made. */
-  onModule?: (bytes: Uint8Array<ArrayBuffer>, regions: readonly Region[]) => void;
+  /** Gets every module that is made, for dumps. */
+  dump?: WasmDump;
+}
+
+/** Takes modules for people to look at. */
+export interface WasmDump {
+  /** Text of the guest instruction at an address. */
+  disassemble(pc: number): string;
+  /** Gets a module: the guest address of its first region, its bytes, and the listing of its regions. */
+  write(pc: number, bytes: Uint8Array<ArrayBuffer>, listing: string): void;
 }
 
 /** A module and what belongs to it. */
@@ -74,7 +83,7 @@ export class WasmTier implements CompilingTier {
   readonly #arena: Arena;
   readonly #services: TierServices;
   readonly #limits: WasmLimits;
-  readonly #onModule: WasmTierOptions["onModule"];
+  readonly #dump: WasmDump | undefined;
   readonly #table = new WebAssembly.Table({ element: "anyfunc", initial: 1024 });
   readonly #targets: Int32Array;
   readonly #extents: Int32Array;
@@ -100,7 +109,7 @@ export class WasmTier implements CompilingTier {
     this.#arena = arena;
     this.#services = services;
     this.#limits = options.limits ?? LIMITS;
-    this.#onModule = options.onModule;
+    this.#dump = options.dump;
     this.#targets = new Int32Array(arena.memory.buffer, TARGETS_OFFSET, TARGET_ENTRIES * 2);
     this.#targets.fill(-1);
     this.#extents = new Int32Array(arena.memory.buffer, EXTENTS_OFFSET, MAX_EXTENTS * 4);
@@ -108,6 +117,11 @@ export class WasmTier implements CompilingTier {
     this.#stub = makeStub();
     this.#enter = makeEntry(arena.memory, this.#table, FUEL_WORD * 4);
     this.#fused = hasFusedMultiplyAdd();
+  }
+
+  /** How much there is of what must not grow for ever: modules, table indices, numbers of exits. */
+  get sizes(): { modules: number; indices: number; exits: number } {
+    return { modules: this.#modules.size, indices: this.#nextIndex, exits: this.#exits.length };
   }
 
   // ---- compiling ----
@@ -167,9 +181,13 @@ export class WasmTier implements CompilingTier {
         return FAR_EXIT - 1 - number;
       },
     };
-    const w = new BodyWriter();
+    const w = new BodyWriter(), listings: string[] = [];
     for (const region of regions) {
-      m.body(functions.get(region.pc)!, new Emitter(region, layout, w).emit());
+      const emitter = new Emitter(region, layout, w), from = exits.length;
+      if (this.#dump) emitter.marks = [];
+      const body = emitter.emit();
+      m.body(functions.get(region.pc)!, body);
+      if (this.#dump) listings.push(this.#list(region, emitter, exits.slice(from)));
       m.exportFunction(region.pc.toString(16), functions.get(region.pc)!);
       this.#refer(region.pc, references);
     }
@@ -179,7 +197,7 @@ export class WasmTier implements CompilingTier {
       m.body(index, w);
     }
     const bytes = m.finish();
-    this.#onModule?.(bytes, regions);
+    this.#dump?.write(regions[0].pc, bytes, listings.join("\n"));
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       e: {
         s: this.#services.step,
@@ -207,6 +225,20 @@ export class WasmTier implements CompilingTier {
     if (this.stats.kept > this.#limits.bytes || this.#modules.size > this.#limits.modules) {
       this.#evict(module);
     }
+  }
+
+  #list(region: Region, { w, marks }: Emitter, exits: readonly number[]): string {
+    return listRegion({
+      region,
+      body: w.finish(),
+      marks: marks!,
+      names: {
+        locals: w.localNames ?? new Map(),
+        functions: new Map([[0, "step"], [1, "backdoor"]]),
+      },
+      exits: exits.map((number) => ({ number: FAR_EXIT - 1 - number, ...this.#exits[number]! })),
+      disassemble: (pc) => this.#dump!.disassemble(pc),
+    });
   }
 
   /** Table index of a guest address, which a module names from now on. */
