@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Region } from "../cpu/engine/region.ts";
+import { Ending, type Region } from "../cpu/engine/region.ts";
 import {
   type Compilation,
   type CompilingTier,
@@ -70,6 +70,8 @@ export class NativeTier implements CompilingTier {
 
   add([region]: readonly Region[]): Compilation | undefined {
     const services = this.#services, { builder, level = 2, wait, jobs = 1 } = this.#options;
+    // Backdoor calls must leave native code, but not wasm.
+    if (!wait && region.blocks.some(({ ending }) => ending === Ending.BACKDOOR)) return undefined;
     if (!wait && this.#running >= jobs) {
       // By the time there is a compiler for it, more will be known, or it will be part of another unit.
       this.#wanted.add(region.pc);

@@ -446,6 +446,8 @@ export class Cpu {
       known.set(at, { first, last, entries });
     };
     const made = tier.add(regions, codeIndex);
+    // A tier may decline, or put it off.
+    if (!made && !tier.has(pc)) return;
     if (made) note(pc, made.blocks, made.entries);
     else {for (const region of regions) {
         note(region.pc, region.blocks.map(({ ir }) => ir), [region.pc]);
