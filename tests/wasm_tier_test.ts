@@ -4,7 +4,7 @@ import type { Cpu } from "../cpu/engine/cpu.ts";
 import { Hooked } from "../cpu/engine/slow_memory.ts";
 import type { PassOptions } from "../cpu/ir/builder.ts";
 import { Trap } from "../cpu/ir/ops.ts";
-import { WasmTier } from "../cpu/wasm/tier.ts";
+import { WasmTier, type WasmUsage } from "../cpu/wasm/tier.ts";
 import type { AddressSpace } from "../mmu/address_space.ts";
 import { scaled, seeded } from "./configuration.ts";
 import { checkFault } from "./fuzz/faults.ts";
@@ -792,13 +792,13 @@ Deno.test("Wasm tier drops what is not wanted, and computes the same, when there
   assertEquals(pair.go(way), { reason: Trap.SYSCALL, lines: [] });
   const { evicted, kept } = tier().stats;
   assert(evicted > 60, `${evicted} evicted`);
-  assert(kept <= 1 << 20 && tier().sizes.modules <= 6, JSON.stringify(tier().sizes));
+  assert(kept <= 1 << 20 && tier().usage.modules <= 6, JSON.stringify(tier().usage));
 });
 
 Deno.test("Wasm tier does not grow when a guest makes new code for ever", () => {
   const { pair, tier } = cramped(8);
   pair.both((_, space) => space.map(CODE, 0x10_0000, 7));
-  const sizes: { modules: number; indices: number; exits: number }[] = [];
+  const sizes: WasmUsage[] = [];
   for (let i = 0; i < 3000; i++) {
     // Ever new addresses, and every other time code at an old one.
     const at = CODE + (i % 2 === 0 ? i : 1000 + i % 16) * 64;
@@ -822,12 +822,13 @@ Deno.test("Wasm tier does not grow when a guest makes new code for ever", () => 
     const { reason, lines } = pair.go({ exact: false });
     assertEquals([reason, lines], [Trap.SYSCALL, []], `program ${i}`);
     pair.both((cpu) => cpu.finishTrap());
-    if (i === 500 || i === 2999) sizes.push(tier().sizes);
+    if (i === 500 || i === 2999) sizes.push(tier().usage);
   }
   assert(tier().stats.regions >= 3000, `${tier().stats.regions} regions`);
   assert(sizes[1].modules <= 8);
   assert(
-    sizes[1].indices <= sizes[0].indices + 16 && sizes[1].exits <= sizes[0].exits + 64,
+    sizes[1].table === sizes[0].table && sizes[1].exitNumbers <= sizes[0].exitNumbers + 64 &&
+      sizes[1].extentCells <= sizes[0].extentCells + 64,
     JSON.stringify(sizes),
   );
 });

@@ -9,7 +9,7 @@
  */
 import { GUEST_OFFSET, PAGE_TABLE_OFFSET, TABLES_OFFSET } from "../../mmu/arena.ts";
 import type { Arena } from "../../mmu/arena.ts";
-import type { Region, RegionBlock } from "../engine/region.ts";
+import { MAX_REGION_INSNS, type Region, type RegionBlock } from "../engine/region.ts";
 import {
   type CompilingTier,
   EXIT_PC_SLOT,
@@ -30,7 +30,9 @@ const TARGET_ENTRIES = 4096;
 const TARGETS_OFFSET = TABLES_OFFSET + 0x2_0000;
 /** Extents, 16 bytes each; in place of the first are other cells of the helper functions. */
 const EXTENTS_OFFSET = TABLES_OFFSET + 0xb_0000;
-const MAX_EXTENTS = 8192;
+const MAX_EXTENTS = 16384;
+/** Room for what is compiled next: an extent an access is more than it can need. */
+const EXTENTS_RESERVE = 4 * MAX_REGION_INSNS;
 
 /** Bounds of compiled code. */
 export interface WasmLimits {
@@ -38,13 +40,19 @@ export interface WasmLimits {
   modules: number;
   /** Most bytes of modules; V8's machine code is several times as large. */
   bytes: number;
+  /** Most extents (see `memory.ts`): an access that needs one of its own takes one. */
+  extents: number;
 }
-const LIMITS: WasmLimits = { modules: 4096, bytes: 16 << 20 };
+const LIMITS: WasmLimits = {
+  modules: 4096,
+  bytes: 16 << 20,
+  extents: MAX_EXTENTS - EXTENTS_RESERVE,
+};
 
 /** Options of the tier. */
 export interface WasmTierOptions {
-  /** Bounds of compiled code. */
-  limits?: WasmLimits;
+  /** Bounds of compiled code; what was compiled last is kept even if it is larger. */
+  limits?: Partial<WasmLimits>;
   /** Gets every module that is made, for dumps. */
   dump?: WasmDump;
 }
@@ -57,6 +65,22 @@ export interface WasmDump {
   write(pc: number, bytes: Uint8Array<ArrayBuffer>, listing: string): void;
 }
 
+/** What the tier holds at the moment. */
+export interface WasmUsage {
+  modules: number;
+  /** Guest addresses that have a function. */
+  functions: number;
+  /** Entries of the function table that a module names, and those there are. */
+  named: number;
+  table: number;
+  /** Exits in use, and numbers of exits there are. */
+  exits: number;
+  exitNumbers: number;
+  /** Extents in use, and those that were in use at once. */
+  extents: number;
+  extentCells: number;
+}
+
 /** A module and what belongs to it. */
 interface Module {
   /** Its functions, by guest address. */
@@ -66,6 +90,8 @@ interface Module {
   readonly references: ReadonlySet<number>;
   /** Numbers of its exits. */
   readonly exits: readonly number[];
+  /** Numbers of its extents. */
+  readonly extents: readonly number[];
   linked: boolean;
 }
 
@@ -87,7 +113,8 @@ export class WasmTier implements CompilingTier {
   readonly #table = new WebAssembly.Table({ element: "anyfunc", initial: 1024 });
   readonly #targets: Int32Array;
   readonly #extents: Int32Array;
-  #usedExtents = 1;
+  readonly #freeExtents: number[] = [];
+  #keptExtents = 0;
   #topExtent = 1;
   /** Every module, oldest first, and by the guest addresses of its functions. */
   readonly #modules = new Set<Module>();
@@ -98,9 +125,8 @@ export class WasmTier implements CompilingTier {
   #nextIndex = 0;
   readonly #exits: (ExitRecord | undefined)[] = [];
   readonly #freeExits: number[] = [];
-  /** Exits of modules that were dropped while compiled code runs. */
-  readonly #oldExits: number[] = [];
-  #running = false;
+  /** Modules that are gone, though they may still be running: a backdoor call can drop the code that made it. */
+  readonly #removed: Module[] = [];
   readonly #stub: CallableFunction;
   readonly #enter: (pc: number, index: number) => number;
   readonly #fused: boolean;
@@ -108,7 +134,7 @@ export class WasmTier implements CompilingTier {
   constructor(arena: Arena, services: TierServices, options: WasmTierOptions = {}) {
     this.#arena = arena;
     this.#services = services;
-    this.#limits = options.limits ?? LIMITS;
+    this.#limits = { ...LIMITS, ...options.limits };
     this.#dump = options.dump;
     this.#targets = new Int32Array(arena.memory.buffer, TARGETS_OFFSET, TARGET_ENTRIES * 2);
     this.#targets.fill(-1);
@@ -119,16 +145,12 @@ export class WasmTier implements CompilingTier {
     this.#fused = hasFusedMultiplyAdd();
   }
 
-  /** How much there is of what must not grow for ever: modules, table indices, numbers of exits. */
-  get sizes(): { modules: number; indices: number; exits: number } {
-    return { modules: this.#modules.size, indices: this.#nextIndex, exits: this.#exits.length };
-  }
-
   // ---- compiling ----
 
   add(regions: readonly Region[], codeIndex: (block: RegionBlock) => number): void {
     const start = performance.now();
-    const references = new Set<number>(), exits: number[] = [];
+    this.#recycle();
+    const references = new Set<number>(), exits: number[] = [], extents: number[] = [];
     const name = `region_${regions[0].pc.toString(16)}`;
     const m = new ModuleWriter(name);
     const import32 = m.type([ValType.i32], [ValType.i32]);
@@ -159,11 +181,12 @@ export class WasmTier implements CompilingTier {
         return { table: this.#refer(pc, references) };
       },
       extent: () => {
-        // When all are taken they are shared, which costs time only.
-        if (this.#usedExtents === MAX_EXTENTS) this.#usedExtents = 1;
-        const offset = EXTENTS_OFFSET + 16 * this.#usedExtents++;
-        this.#topExtent = Math.max(this.#topExtent, this.#usedExtents);
-        return offset;
+        const number = this.#freeExtents.pop() ?? this.#topExtent++;
+        if (number >= MAX_EXTENTS) throw new Error(`Cannot compile ${name}: too many extents`);
+        // Another register's, right's and reach's it may have been.
+        this.#extents.fill(0, number * 4, number * 4 + 4);
+        extents.push(number);
+        return EXTENTS_OFFSET + 16 * number;
       },
       helper: (name) => {
         let index = helpers.get(name);
@@ -213,6 +236,7 @@ export class WasmTier implements CompilingTier {
       bytes: bytes.length,
       references,
       exits,
+      extents,
       linked: false,
     };
     this.#modules.add(module);
@@ -221,10 +245,9 @@ export class WasmTier implements CompilingTier {
     this.stats.regions += regions.length;
     this.stats.bytes += bytes.length;
     this.stats.kept += bytes.length;
+    this.#keptExtents += extents.length;
     this.stats.milliseconds += performance.now() - start;
-    if (this.stats.kept > this.#limits.bytes || this.#modules.size > this.#limits.modules) {
-      this.#evict(module);
-    }
+    if (this.#exceeds(1)) this.#evict(module);
   }
 
   #list(region: Region, { w, marks }: Emitter, exits: readonly number[]): string {
@@ -279,14 +302,19 @@ export class WasmTier implements CompilingTier {
     }
   }
 
+  /** Whether more than this part of the room is taken. */
+  #exceeds(part: number): boolean {
+    const { bytes, modules, extents } = this.#limits;
+    return this.stats.kept > bytes * part || this.#modules.size > modules * part ||
+      this.#keptExtents > Math.min(extents, LIMITS.extents) * part;
+  }
+
   /** Drops what was not wanted since the last time, and puts the rest but `newest` to the test. */
   #evict(newest: Module): void {
-    const { bytes, modules } = this.#limits;
-    // Half of the room is free afterwards, so that this is rare; the oldest go first.
-    const full = () => this.stats.kept > bytes / 2 || this.#modules.size > modules / 2;
     for (const linked of [false, true]) {
       for (const module of this.#modules) {
-        if (!full()) break;
+        // Half of the room is free afterwards, so that this is rare; the oldest go first.
+        if (!this.#exceeds(0.5)) break;
         if (module === newest || module.linked !== linked) continue;
         this.stats.evicted += module.functions.size;
         this.#remove(module);
@@ -301,25 +329,30 @@ export class WasmTier implements CompilingTier {
     if (module.linked) this.#unlink(module);
     this.#modules.delete(module);
     this.stats.kept -= module.bytes;
+    this.#keptExtents -= module.extents.length;
     for (const pc of module.functions.keys()) this.#byPc.delete(pc);
-    // A callback may drop the code that called it: its way out is still to be known.
-    this.#oldExits.push(...module.exits);
-    if (!this.#running) this.#forgetExits();
-    for (const pc of module.references) {
-      const entry = this.#indices.get(pc)!;
-      if (--entry.uses > 0) continue;
-      this.#indices.delete(pc);
-      this.#freeIndices.push(entry.index);
-    }
-    for (const pc of module.functions.keys()) this.#services.dropped(pc);
+    this.#removed.push(module);
+    const pcs = [...module.functions.keys()];
+    module.functions.clear();
+    for (const pc of pcs) this.#services.dropped(pc);
   }
 
-  #forgetExits(): void {
-    for (const number of this.#oldExits) {
-      this.#exits[number] = undefined;
-      this.#freeExits.push(number);
+  /** Takes back what removed modules had, which don't run now. */
+  #recycle(): void {
+    for (const { exits, extents, references } of this.#removed) {
+      for (const number of exits) {
+        this.#exits[number] = undefined;
+        this.#freeExits.push(number);
+      }
+      for (const number of extents) this.#freeExtents.push(number);
+      for (const pc of references) {
+        const entry = this.#indices.get(pc)!;
+        if (--entry.uses > 0) continue;
+        this.#indices.delete(pc);
+        this.#freeIndices.push(entry.index);
+      }
     }
-    this.#oldExits.length = 0;
+    this.#removed.length = 0;
   }
 
   drop(pc: number): void {
@@ -329,6 +362,20 @@ export class WasmTier implements CompilingTier {
 
   forgetRights(): void {
     this.#extents.fill(0, 0, this.#topExtent * 4);
+  }
+
+  /** What it holds. */
+  get usage(): WasmUsage {
+    return {
+      modules: this.#modules.size,
+      functions: this.#byPc.size,
+      named: this.#indices.size,
+      table: this.#table.length,
+      exits: this.#exits.length - this.#freeExits.length,
+      exitNumbers: this.#exits.length,
+      extents: this.#topExtent - 1 - this.#freeExtents.length,
+      extentCells: this.#topExtent - 1,
+    };
   }
 
   // ---- running ----
@@ -341,13 +388,7 @@ export class WasmTier implements CompilingTier {
   }
 
   run(pc: number): number {
-    this.#running = true;
-    try {
-      return this.#leave(this.#enter(pc, this.#indices.get(pc)!.index));
-    } finally {
-      this.#running = false;
-      if (this.#oldExits.length > 0) this.#forgetExits();
-    }
+    return this.#leave(this.#enter(pc, this.#indices.get(pc)!.index));
   }
 
   /** Where execution goes on, given what a compiled function returned. */
