@@ -56,11 +56,19 @@ export function formUnit(
   const roots = new Set<number>();
   /** Roots of the regions that a block belongs to, and return addresses of the calls of a root. */
   const owners = new Map<number, number[]>(), sites = new Map<number, Set<number>>();
+  /** Where loops begin. */
+  const loops = new Set<number>();
   const queue: number[] = [];
   let count = 0;
   const add = (part: Region): void => {
     roots.add(part.pc);
     for (const block of part.blocks) {
+      if (block.ending === Ending.DISPATCH) {
+        // C jumps where it likes.
+        block.targets.forEach((target) => loops.add(target));
+        continue;
+      }
+      if (block.loop) loops.add(block.ir.pc);
       const { pc } = block.ir, owning = owners.get(pc);
       if (owning) owning.push(part.pc);
       else owners.set(pc, [part.pc]);
@@ -99,9 +107,9 @@ export function formUnit(
   const entries = new Set<number>(roots);
   for (const pc of hot) if (index.has(pc)) entries.add(pc);
   const returns = new Map<number, readonly number[]>();
-  for (const { ir, ending, targets, terminator, loop } of blocks) {
-    // Where a stay may have ended: execution goes on in here when the unit is ready.
-    if (loop) entries.add(ir.pc);
+  // Where a stay may have ended: execution goes on in here when the unit is ready.
+  for (const pc of loops) entries.add(pc);
+  for (const { ir, ending, targets, terminator } of blocks) {
     const resumes = ending === Ending.CALL || ending === Ending.CALL_INDIRECT ||
       ending === Ending.BACKDOOR;
     if (resumes && index.has(targets[0])) entries.add(targets[0]);

@@ -85,33 +85,42 @@ function isReducible(edges: ReadonlyMap<number, readonly number[]>): boolean {
   return left.size === 1;
 }
 
+const isDispatcher = ({ ending }: RegionBlock) => ending === Ending.DISPATCH;
+
+/** Where a block's edge leads in the end. */
+function through(block: RegionBlock, i: number): RegionBlock | undefined {
+  let to = block.successors[i];
+  while (to && isDispatcher(to)) to = to.successors[to.targets.indexOf(block.targets[i])];
+  return to;
+}
+
 /** Checks all that a region says of its blocks against the definitions. */
 function verifyRegion(region: Region, graph: Graph): void {
   const { blocks } = region;
-  const inside = (region: Region) =>
-    new Map(region.blocks.map((block) => [
-      node(block),
-      block.successors.filter((to) => to !== undefined).map(node),
-    ]));
-  const edges = inside(region);
+  const own = blocks.filter((block) => !isDispatcher(block));
   const whole = new Map(graph.map((to, n) => [n, to.filter((t) => t < graph.length)]));
   assertEquals(node(blocks[0]), 0);
-  assertEquals(new Set(blocks.map(node)), reach(edges), "every block is reachable");
-  assertEquals(region.count, blocks.length);
-  if (isReducible(whole)) {
-    assertEquals(new Set(blocks.map(node)), reach(whole), "nothing is cut off");
-    for (const [n, to] of edges) assertEquals(to, whole.get(n), `edges of ${n}`);
+  assertEquals(new Set(own.map(node)), reach(whole), "nothing is cut off");
+  assertEquals(own.length, new Set(own).size);
+  assertEquals(region.code, own.map(({ ir }) => ir));
+  assertEquals(region.count, own.length);
+  for (const block of own) {
+    assertEquals(block.targets.map(nodeOf), graph[node(block)]);
+    const to = block.targets.map((_, i) => through(block, i)).filter((to) => to !== undefined);
+    assertEquals(to.map(node), whole.get(node(block)), `edges of ${node(block)}`);
   }
+  assertEquals(own.length < blocks.length, !isReducible(whole), "dispatchers are there if needed");
+  const edges = new Map(blocks.map((block) => [
+    block.index,
+    block.successors.filter((to) => to !== undefined).map((to) => to.index),
+  ]));
+  assertEquals(new Set(blocks.map(({ index }) => index)), reach(edges), "every block is reachable");
   assert(isReducible(edges), "the region is reducible");
   for (const [index, block] of blocks.entries()) {
     assertEquals(block.index, index);
-    assertEquals(block.targets.map(nodeOf), graph[node(block)]);
-    for (const [i, to] of block.successors.entries()) {
-      if (to !== undefined) assertEquals(to.ir.pc, block.targets[i]);
-    }
     // a dominates b if there is no way to b without a.
     const dominators = blocks.filter((other) =>
-      other === block || !reach(edges, node(other)).has(node(block))
+      other === block || !reach(edges, other.index).has(index)
     );
     for (const other of blocks) {
       assertEquals(dominates(other, block), dominators.includes(other));
@@ -123,8 +132,8 @@ function verifyRegion(region: Region, graph: Graph): void {
       from.successors.filter((to) => to === block).map(() => from)
     );
     const back = incoming.filter((from) => dominates(block, from));
-    assertEquals(block.loop, back.length > 0, `loop at ${node(block)}`);
-    assertEquals(block.merge, incoming.length - back.length > 1, `merge at ${node(block)}`);
+    assertEquals(block.loop, back.length > 0, `loop at ${index}`);
+    assertEquals(block.merge, incoming.length - back.length > 1, `merge at ${index}`);
     // In reverse postorder, only back edges go back.
     for (const from of incoming) assertEquals(from.index >= index, back.includes(from));
     assertEquals(
@@ -213,11 +222,26 @@ for (const [name, graph] of Object.entries(GRAPHS)) {
   });
 }
 
-Deno.test("formRegion cuts the edge into a loop's middle when control flow is irreducible", () => {
+Deno.test("formRegion adds a dispatcher when a loop has two entries", () => {
   const region = form(GRAPHS["two entries of a loop"]);
+  const [dispatcher, ...others] = region.blocks.filter(isDispatcher);
+  assertEquals(others, []);
+  assert(dispatcher.loop);
+  assertEquals(dispatcher.successors.map((to) => node(to!)).sort(), [1, 2]);
+});
+
+Deno.test("formRegion leaves the region when dispatchers would be too many", () => {
+  // Loops of two blocks, each with two entries.
+  const graph = Array.from({ length: 20 }, (_, i) => [
+    [3 * i + 1, 3 * i + 2],
+    [3 * i + 2, 3 * i + 3],
+    [3 * i + 1],
+  ]).flat();
+  const region = form([...graph, []]);
+  assertEquals(region.blocks.filter(isDispatcher).length, 16);
   const cut = region.blocks.flatMap((block) => block.successors.filter((to) => to === undefined));
-  assertEquals(cut.length, 1);
-  assert(!isReducible(new Map(GRAPHS["two entries of a loop"].map((to, n) => [n, to]))));
+  assertEquals(cut.length, 4);
+  assertValid(region);
 });
 
 Deno.test("formRegion follows the definitions when graphs are random", () => {
@@ -381,6 +405,17 @@ const GOLDENS: Record<string, string> = {
     csrrs rd=7 csr=0xc02
     bne rs1=6 rs2=0 @start
     jal rd=0 imm=-131072
+  `,
+  dispatch: `
+    beq rs1=10 rs2=0 @second
+  first:
+    addi rd=11 rs1=11 imm=3
+    beq rs1=11 rs2=12 @out
+  second:
+    addi rd=11 rs1=11 imm=5
+    bne rs1=11 rs2=13 @first
+  out:
+    jalr rs1=1
   `,
   float: `
     flw rd=1 rs1=10

@@ -450,7 +450,7 @@ export class Cpu {
     if (!made && !tier.has(pc)) return;
     if (made) note(pc, made.blocks, made.entries);
     else {for (const region of regions) {
-        note(region.pc, region.blocks.map(({ ir }) => ir), [region.pc]);
+        note(region.pc, region.code, [region.pc]);
       }}
     if (!this.cache.get(pc)) this.translate(pc);
     if (generation !== this.cache.generation) {

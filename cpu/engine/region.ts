@@ -16,16 +16,18 @@ export const Ending = {
   JUMP: 0,
   /** Two successors: taken, then not taken. */
   BRANCH: 1,
+  /** No guest code: goes to the successor that whoever came here asked for. */
+  DISPATCH: 2,
   /** A direct call; the successor is the return address. */
-  CALL: 2,
+  CALL: 3,
   /** An indirect call; the successor is the return address. */
-  CALL_INDIRECT: 3,
+  CALL_INDIRECT: 4,
   /** An indirect jump or return. */
-  INDIRECT: 4,
+  INDIRECT: 5,
   /** A backdoor instruction; the successor is the instruction behind it. */
-  BACKDOOR: 5,
+  BACKDOOR: 6,
   /** Another trap: the run loop goes on. */
-  TRAP: 6,
+  TRAP: 7,
 } as const;
 
 /** A block in a region. */
@@ -40,9 +42,12 @@ export interface RegionBlock {
   readonly ending: number;
   /** Guest address of the called function, for CALL. */
   readonly callee: number;
-  /** Guest addresses of the successors. */
+  /** Guest addresses that it goes to. */
   readonly targets: readonly number[];
-  /** The successors in the region, undefined for those that are not: control leaves to the guest address. */
+  /**
+   * Where in the region the targets are, undefined for those that are not: control leaves to the guest address. A
+   * dispatcher leads to the target on.
+   */
   successors: (RegionBlock | undefined)[];
   /** Immediate dominator; the entry's is itself. */
   dominator: RegionBlock;
@@ -59,6 +64,8 @@ export interface Region {
   /** Guest address of the entry. */
   readonly pc: number;
   readonly blocks: readonly RegionBlock[];
+  /** The guest's code in it: all blocks but the dispatchers. */
+  readonly code: readonly IrBlock[];
   /** Guest instructions in it. */
   readonly count: number;
 }
@@ -67,6 +74,8 @@ export interface Region {
 export const MAX_REGION_INSNS = 2000;
 /** Most blocks on a path of the dominator tree: compilers recurse along it, on a stack that is not theirs alone. */
 export const MAX_REGION_DEPTH = 300;
+/** Most dispatchers in a region: every one lengthens a loop. */
+const MAX_DISPATCHERS = 16;
 const TWO32 = 0x1_0000_0000;
 
 function linkPc(code: Int32Array, link: number): number {
@@ -203,11 +212,74 @@ export function dominates(a: RegionBlock, b: RegionBlock): boolean {
   return a === b;
 }
 
+/** The loop with several entries that an edge from `from` goes back in, to `to`, which does not dominate it. */
+function loopOf(from: RegionBlock, to: RegionBlock, blocks: readonly RegionBlock[]) {
+  let around = from.dominator;
+  while (!dominates(around, to)) around = around.dominator;
+  // Both are in one cycle that the nearest block that dominates both is not part of.
+  const inner = blocks.filter((block) => block !== around && dominates(around, block));
+  const reach = (next: (block: RegionBlock) => readonly (RegionBlock | undefined)[]) => {
+    const reached = new Set([to]);
+    for (const block of reached) {
+      for (const other of next(block)) if (other && inner.includes(other)) reached.add(other);
+    }
+    return reached;
+  };
+  const before = (block: RegionBlock) => inner.filter((other) => other.successors.includes(block));
+  return reach((block) => block.successors).intersection(reach(before));
+}
+
+/**
+ * Makes the entries of a loop one: all ways to them go through a new block, but for those from what they dominate.
+ *
+ * @param loop Blocks that are all in one cycle.
+ * @param predecessors Of every block.
+ */
+function addDispatcher(
+  loop: ReadonlySet<RegionBlock>,
+  predecessors: ReadonlyMap<RegionBlock, readonly RegionBlock[]>,
+): void {
+  const targets: number[] = [], successors: RegionBlock[] = [];
+  const code = new Int32Array(WORDS);
+  code[0] = Op.jump;
+  const entries = [...loop].filter((block) =>
+    predecessors.get(block)!.some((other) => !loop.has(other))
+  );
+  const { pc } = entries[0].ir;
+  const dispatcher: RegionBlock = {
+    ir: { pc, bytes: 0, count: 0, code, insns: new Uint8Array(1), pcs: [] },
+    index: -1,
+    terminator: 0,
+    ending: Ending.DISPATCH,
+    callee: 0,
+    targets,
+    successors,
+    dominator: entries[0],
+    children: [],
+    merge: false,
+    loop: false,
+  };
+  for (const entry of entries) {
+    for (const from of new Set(predecessors.get(entry)!)) {
+      if (dominates(entry, from)) continue;
+      from.successors = from.successors.map((to, i) => {
+        if (to !== entry) return to;
+        const target = from.targets[i];
+        if (!targets.includes(target)) {
+          targets.push(target);
+          successors.push(entry);
+        }
+        return dispatcher;
+      });
+    }
+  }
+}
+
 /**
  * Forms the region with its entry at `pc`; undefined if nothing can be fetched there.
  *
- * Control flow in it is reducible: an edge into the middle of a loop leaves the region instead, and so does one to a
- * block too deep in the dominator tree.
+ * Control flow in it is reducible: a loop with several entries gets a dispatcher for its only one. An edge to a block
+ * too deep in the dominator tree leaves the region instead.
  */
 export function formRegion(
   pc: number,
@@ -220,7 +292,7 @@ export function formRegion(
   for (const block of found.values()) {
     block.successors = block.targets.map((target) => found.get(target));
   }
-  for (;;) {
+  for (let dispatchers = 0;;) {
     const blocks = order(entry);
     const predecessors = new Map<RegionBlock, RegionBlock[]>();
     blocks.forEach((block, index) => {
@@ -237,18 +309,28 @@ export function formRegion(
     for (const block of blocks) {
       depths.push(block === entry ? 0 : depths[block.dominator.index] + 1);
     }
-    let cut = false;
+    let changed = false;
     for (const block of blocks) {
-      block.successors = block.successors.map((successor) => {
-        if (successor === undefined) return undefined;
-        const back = successor.index <= block.index;
-        const deep = depths[successor.index] > MAX_REGION_DEPTH;
-        if (!deep && (!back || dominates(successor, block))) return successor;
-        cut = true;
+      block.successors = block.successors.map((to) => {
+        if (to === undefined || depths[to.index] <= MAX_REGION_DEPTH) return to;
+        changed = true;
         return undefined;
       });
     }
-    if (cut) continue;
+    if (changed) continue;
+    for (const block of blocks) {
+      const middle = block.successors.find((to) =>
+        to && to.index <= block.index && !dominates(to, block)
+      );
+      if (middle === undefined) continue;
+      changed = true;
+      if (dispatchers++ < MAX_DISPATCHERS) {
+        addDispatcher(loopOf(block, middle, blocks), predecessors);
+        break;
+      }
+      block.successors = block.successors.map((to) => to === middle ? undefined : to);
+    }
+    if (changed) continue;
     for (const block of blocks) {
       const incoming = predecessors.get(block)!;
       block.children = [];
@@ -256,7 +338,8 @@ export function formRegion(
       block.merge = incoming.filter((other) => other.index < block.index).length > 1;
     }
     for (const block of blocks) if (block !== entry) block.dominator.children.push(block);
-    const count = blocks.reduce((sum, { ir }) => sum + ir.count, 0);
-    return { pc, blocks, count };
+    const code = blocks.filter(({ ending }) => ending !== Ending.DISPATCH).map(({ ir }) => ir);
+    const count = code.reduce((sum, ir) => sum + ir.count, 0);
+    return { pc, blocks, code, count };
   }
 }

@@ -83,6 +83,8 @@ export class Emitter implements Body {
   /** The same for jumps to other regions. */
   readonly #jumps = new Map<readonly number[], number>();
   readonly #loopLabels = new Map<RegionBlock, number>();
+  /** Locals with the index of the target that a dispatcher goes to next. */
+  readonly #dispatch = new Map<RegionBlock, number>();
   readonly #mergeLabels = new Map<RegionBlock, number>();
 
   /** Prepares to write a region's function to `w`. */
@@ -102,7 +104,9 @@ export class Emitter implements Body {
         this.extent(base, rightOf(rights), span);
       }
     }
-    for (const { ir: { code }, terminator } of region.blocks) {
+    for (const block of region.blocks) {
+      const { ir: { code }, terminator, ending } = block;
+      if (ending === Ending.DISPATCH) this.#dispatch.set(block, w.local(ValType.i32, "dispatch"));
       for (let at = 0; at < terminator; at += WORDS) {
         const limit = limitOf(code[at]);
         if (limit !== undefined && !this.limits.has(limit)) {
@@ -241,9 +245,13 @@ export class Emitter implements Body {
       w.i32Const(pc);
       return w.br(w.depthTo(label));
     }
+    if (to.ending === Ending.DISPATCH) {
+      w.i32Const(to.targets.indexOf(from.targets[which]));
+      w.localSet(this.#dispatch.get(to)!);
+    }
     if (isBackEdge(from, to)) {
       // Back edges bound every stay: V8 swaps in optimised code only at a new call.
-      this.#exitWithoutFuel(to.ir.pc, this.#saveAtEnd(from));
+      this.#exitWithoutFuel(from.targets[which], this.#saveAtEnd(from));
       return w.br(w.depthTo(this.#loopLabels.get(to)!));
     }
     const label = this.#mergeLabels.get(to);
@@ -255,10 +263,12 @@ export class Emitter implements Body {
     const { w } = this, { ir, terminator } = block, { code } = ir;
     const { save } = this.#liveness.flows[block.index];
     this.boxed.clear();
-    w.localGet(FUEL);
-    w.i32Const(ir.count);
-    w.op(Op.i32_sub);
-    w.localSet(FUEL);
+    if (ir.count > 0) {
+      w.localGet(FUEL);
+      w.i32Const(ir.count);
+      w.op(Op.i32_sub);
+      w.localSet(FUEL);
+    }
     const groups = this.#groups[block.index];
     for (let at = 0; at < terminator; at += WORDS) {
       this.marks?.push({ offset: w.length, block, at });
@@ -283,6 +293,16 @@ export class Emitter implements Body {
         this.#edge(block, 1);
         w.end();
         return w.op(Op.unreachable);
+      case Ending.DISPATCH: {
+        const last = block.targets.length - 1;
+        block.targets.forEach(() => w.block());
+        w.localGet(this.#dispatch.get(block)!);
+        w.brTable([...Array(last).keys()], last);
+        return block.targets.forEach((_, i) => {
+          w.end();
+          this.#edge(block, i);
+        });
+      }
       case Ending.CALL:
         if (!isShort(block.callee)) return this.#exitTo(block.callee, save, "target");
         w.i32Const(block.callee);

@@ -36,7 +36,7 @@ export function listRegion(input: ListingInput): string {
   const { lines } = readBody(input.body, input.names), { flows } = findLiveness(region);
   const out: string[] = [];
   out.push(
-    `region ${hex(region.pc)}: ${region.blocks.length} blocks, ${region.count} instructions`,
+    `region ${hex(region.pc)}: ${region.code.length} blocks, ${region.count} instructions`,
   );
   const row = (guest: string, ir: string, wasm: string) =>
     out.push(`${guest.padEnd(GUEST_WIDTH)} ${ir.padEnd(IR_WIDTH)} ${wasm}`.trimEnd());
@@ -67,6 +67,7 @@ export function listRegion(input: ListingInput): string {
       out.push(`  loads ${load.map(name).join(" ") || "nothing"}`);
       out.push(`  saves ${save.map(name).join(" ") || "nothing"}`);
     }
+    if (block.ending === Ending.DISPATCH) return put("", "; dispatch", texts);
     // Instructions that became no record are named as well.
     const insn = ir.insns[mark.at / 6];
     for (shown++; shown < insn; shown++) row(guestText(ir.pcs[shown], input), "", "");
