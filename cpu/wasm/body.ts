@@ -90,3 +90,9 @@ export interface Body {
   /** Leaves at the instruction of the record at `at`, which has not been executed. */
   leave(block: RegionBlock, at: number, reason: ExitReason): void;
 }
+
+/** Goes to the slow path if the condition on the stack holds. */
+export function slowIf(c: Body, slow: number): void {
+  c.w.hint(false);
+  c.w.brIf(c.w.depthTo(slow));
+}

@@ -2,8 +2,9 @@
  * Floating point in WebAssembly: host arithmetic wherever only the value of the result can be seen, softfloat elsewhere.
  *
  * While rounding is to nearest and NX is set already (`Slot.FP_FAST`), an operation without overflow, underflow and NaN
- * changes no flag. Sums that are subnormal are exact, so they can't underflow. Off this path a helper function looks
- * whether the result is exact, as it often is before anything was inexact. Everything else is a step of the interpreter.
+ * changes no flag. Sums that are subnormal are exact, so they can't underflow. Off this path the result may be exact, as
+ * it often is before anything was inexact (`exact.ts`, then a helper function). Everything else is a step of the
+ * interpreter.
  *
  * Source: IEEE 754-2019 sections 7.4 and 7.5; WebAssembly Core Specification 3.0 section 4.3.3 and its relaxed vector
  * instructions.
@@ -12,8 +13,9 @@
  */
 import type { RegionBlock } from "../engine/region.ts";
 import { Fp, Op as Ir, Slot } from "../ir/ops.ts";
-import type { Body, Limit } from "./body.ts";
+import { type Body, type Limit, slowIf } from "./body.ts";
 import { Op, type PlainOp, ValType } from "./encoder.ts";
+import { EXACT } from "./exact.ts";
 import type { Helper } from "./helpers.ts";
 
 /** The instructions of one precision. */
@@ -261,12 +263,6 @@ export function makesBoxed(block: RegionBlock, at: number): boolean {
   return op === Ir.cvtF32F64 || row?.format === SINGLE;
 }
 
-/** Goes to the slow path if the condition on the stack holds. */
-function slowIf(c: Body, slow: number): void {
-  c.w.hint(false);
-  c.w.brIf(c.w.depthTo(slow));
-}
-
 function pushFast(c: Body): void {
   c.w.i32Const(0);
   c.w.load(Op.i32_load, 2, Slot.FP_FAST * 8);
@@ -333,17 +329,15 @@ function arithmetic(c: Body, block: RegionBlock, at: number, row: Arithmetic): v
   const { w } = c, { format } = row, { code } = block.ir;
   const operands = operandsOf(block, at, row.operands);
   const value = c.scratch(format === DOUBLE ? "double" : "float", format.type);
-  /** Pushes the operands with their signs. */
-  const push = (each: () => void = () => {}) =>
-    operands.forEach((slot, i) => {
-      format.get(c, slot);
-      const negative = row.op !== undefined
-        ? row.negate && i === 1
-        : (i === 0 && (code[at + 5] & Fp.NEG_PRODUCT) !== 0) ||
-          (i === 2 && (code[at + 5] & Fp.NEG_ADDEND) !== 0);
-      if (negative) w.op(format.neg);
-      each();
-    });
+  /** Pushes an operand with its sign. */
+  const push = (i: number) => {
+    format.get(c, operands[i]);
+    const negative = row.op !== undefined
+      ? row.negate && i === 1
+      : (i === 0 && (code[at + 5] & Fp.NEG_PRODUCT) !== 0) ||
+        (i === 2 && (code[at + 5] & Fp.NEG_ADDEND) !== 0);
+    if (negative) w.op(format.neg);
+  };
   guarded(
     c,
     block,
@@ -351,7 +345,10 @@ function arithmetic(c: Body, block: RegionBlock, at: number, row: Arithmetic): v
     (slow) => {
       if (format === SINGLE) needBoxed(c, block, at, operands, slow);
       if (row.op === undefined) {
-        push(() => w.op(format.splat));
+        operands.forEach((_, i) => {
+          push(i);
+          w.op(format.splat);
+        });
         w.op(format.madd);
         w.lane(format.extract, 0);
       } else {
@@ -380,9 +377,19 @@ function arithmetic(c: Body, block: RegionBlock, at: number, row: Arithmetic): v
     (done) => {
       // The helpers for doubles are made of fused multiply-adds.
       if (format === DOUBLE && !c.layout.fused) return;
+      const exact = EXACT.get(row.helper);
+      if (exact) {
+        const unknown = w.block();
+        needNearest(c, unknown);
+        exact(c, push, value, unknown);
+        w.localGet(value);
+        put(c, block, at, format);
+        w.br(w.depthTo(done));
+        w.end();
+      }
       const no = w.block();
       if (format === SINGLE) needBoxed(c, block, at, operands, no);
-      push();
+      operands.forEach((_, i) => push(i));
       pushFast(c);
       w.call(c.layout.helper(row.helper));
       w.localTee(value);

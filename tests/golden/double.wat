@@ -1,5 +1,5 @@
 (func $region_10000 (param $pc i32) (param $depth i32) (param $fuel i32) (result i32 i32)
-  (local $slot10 i64) (local $slot33 f64) (local $slot35 f64) (local $slot34 f64) (local $slot36 f64) (local $slot37 f64) (local $slot6 i64) (local $slot7 i64) (local $slot7168 i64) (local $product64 i32) (local $sum64 i32) (local $base0 i32) (local $address i64) (local $double f64) (local $index i32)
+  (local $slot10 i64) (local $slot33 f64) (local $slot35 f64) (local $slot34 f64) (local $slot36 f64) (local $slot37 f64) (local $slot6 i64) (local $slot7 i64) (local $slot7168 i64) (local $product64 i32) (local $sum64 i32) (local $base0 i32) (local $address i64) (local $double f64) (local $pair v128) (local $index i32)
   block ;; @1
     block (result i32) ;; @2
       block (result i32) ;; @3
@@ -95,6 +95,29 @@
               br 1 (;@5;)
             end
             block ;; @6
+              i32.const 0
+              i32.load offset=65288
+              br_if 0 (;@6;)
+              local.get $double
+              f64.abs
+              f64.const 1.1830521861667747e-271
+              f64.lt
+              br_if 0 (;@6;)
+              local.get $slot33
+              f64x2.splat
+              local.get $slot35
+              f64x2.splat
+              local.get $double
+              f64.neg
+              f64x2.splat
+              f64x2.relaxed_madd
+              v128.any_true
+              br_if 0 (;@6;)
+              local.get $double
+              local.set $slot34
+              br 1 (;@5;)
+            end
+            block ;; @6
               local.get $slot33
               local.get $slot35
               i32.const 0
@@ -152,6 +175,28 @@
               i32.shl
               local.get $sum64
               i32.ge_u
+              br_if 0 (;@6;)
+              local.get $double
+              local.set $slot36
+              br 1 (;@5;)
+            end
+            block ;; @6
+              i32.const 0
+              i32.load offset=65288
+              br_if 0 (;@6;)
+              local.get $double
+              f64x2.splat
+              local.get $slot36
+              f64x2.splat
+              local.get $slot34
+              f64x2.replace_lane 1
+              local.tee $pair
+              f64x2.sub
+              local.get $pair
+              local.get $pair
+              i8x16.shuffle 8 9 10 11 12 13 14 15 0 1 2 3 4 5 6 7
+              v128.xor
+              v128.any_true
               br_if 0 (;@6;)
               local.get $double
               local.set $slot36
