@@ -12,6 +12,7 @@ import {
 } from "./machine/machine.ts";
 import { cacheDirectory } from "./ffi/cache_directory.ts";
 import { ALL_PASSES, type PassOptions } from "./cpu/ir/builder.ts";
+import { statsLines } from "./cli/stats.ts";
 import { SYSTEM_FLAGS, SYSTEM_HELP, SYSTEM_STRINGS } from "./cli/system_options.ts";
 import { MAX_GUEST_BYTES } from "./mmu/arena.ts";
 import { checkDenoVersion, VERSION } from "./version.ts";
@@ -330,22 +331,8 @@ function report(result: RunResult, program: string): number {
 function writeStats(machine: Machine, how: string): void {
   const stats = machine.stats();
   if (how === "json") return console.error(JSON.stringify(stats));
-  const tiers = Object.entries(stats.tiers).map(([name, share]) =>
-    `${name} ${(share * 100).toFixed(1)}%`
-  );
-  console.error(
-    `trapdoor: ${stats.instructions} instructions in ${stats.seconds.toFixed(3)} s, ` +
-      `${stats.mips.toFixed(1)} MIPS; tiers: ${tiers.join(", ")}; blocks: ${stats.blocks}; ` +
-      `backdoor calls: ${stats.backdoor_calls}, events: ${stats.backdoor_events}`,
-  );
-  for (const [name, tier] of Object.entries(stats.compiled)) {
-    const exits = Object.entries(tier.exits).map(([reason, count]) => `${reason} ${count}`);
-    console.error(
-      `trapdoor: ${name}: ${tier.regions} regions compiled, ${tier.evicted} evicted, ` +
-        `${tier.bytes} bytes, ${tier.kept} kept, ${tier.milliseconds.toFixed(1)} ms; ` +
-        `exits: ${exits.join(", ") || "none"}`,
-    );
-  }
+  const backdoor = `; backdoor calls: ${stats.backdoor_calls}, events: ${stats.backdoor_events}`;
+  for (const line of statsLines(stats, backdoor)) error(line);
 }
 
 /**
@@ -497,7 +484,7 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
 
 /** System mode, whose modules are loaded only for it. */
 async function runMachine({ values, flags, program }: Parsed): Promise<number> {
-  const user = ["backdoor-path", "dir", "env", "arg0", "cwd", "tier", "strace"];
+  const user = ["backdoor-path", "dir", "env", "arg0", "cwd", "strace"];
   const other = user.find((name) => values[name] || flags.has(name));
   if (other !== undefined) throw new UsageError(`--${other}: not in system mode; try --help`);
   const { runSystem } = await import("./cli/system.ts");

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { statsLines } from "./stats.ts";
 import { SystemMachine, type SystemMachineOptions } from "../machine/system/machine.ts";
 
 /** What the command line has parsed. */
@@ -64,6 +65,11 @@ function optionsOf(args: SystemArguments): SystemMachineOptions {
   if (xlen !== undefined) options.xlen = xlen as 32 | 64;
   if (memory !== undefined) options.memory = memory;
   if (trace) options.trace = trace;
+  const tier = one("tier");
+  if (tier === "auto" || tier === "interp" || tier === "wasm") options.tier = tier;
+  else if (tier !== undefined) {
+    throw usage(`--tier ${tier}: one of auto, interp, wasm in system mode`);
+  }
   const backdoor = one("backdoor"), errors = one("backdoor-errors");
   if (backdoor !== undefined) options.backdoor = backdoor;
   if (errors === "report" || errors === "stop") options.backdoorErrors = errors;
@@ -94,12 +100,12 @@ export async function runSystem(args: SystemArguments): Promise<number> {
   } finally {
     const stats = args.values.stats?.[0];
     if (stats !== undefined) {
-      const { instructions, seconds } = machine, mips = instructions / seconds / 1e6;
-      if (stats === "json") console.error(JSON.stringify({ instructions, seconds, mips }));
+      const figures = machine.stats();
+      if (stats === "json") console.error(JSON.stringify(figures));
       else {
-        args.error(
-          `${instructions} instructions in ${seconds.toFixed(3)} s, ${mips.toFixed(1)} MIPS`,
-        );
+        const { tlb_misses, device_accesses } = figures;
+        const more = `; TLB misses: ${tlb_misses}, device accesses: ${device_accesses}`;
+        for (const line of statsLines(figures, more)) args.error(line);
       }
     }
   }

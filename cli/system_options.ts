@@ -25,5 +25,6 @@ export const SYSTEM_HELP = `System mode: deno run -A mod.ts --machine virt [opti
   --xlen N                64 or 32, where no ELF file says it (default 64)
   --icount                time goes on with instructions: a run can be repeated
   --memory SIZE           RAM (default 256M, less than 2G)
+  --tier NAME             auto, interp, or wasm (which compiles everything at once)
   --max-instructions, --trace, --stats as above; Ctrl-A x ends the machine
 `;

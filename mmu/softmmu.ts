@@ -85,6 +85,14 @@ export class Tlb {
     this.#used |= 1 << context;
   }
 
+  /** Offset in guest memory of an address, or -1 if its page is not entered. */
+  find(context: number, store: boolean, lo: number, hi: number): number {
+    const words = this.#words;
+    const at = this.context(context) + (store ? STORE_WORDS : 0) +
+      (lo >>> PAGE_SHIFT & (TLB_ENTRIES - 1)) * 4;
+    return words[at] === (lo & -PAGE_SIZE) && words[at + 1] === hi ? (lo + words[at + 2]) | 0 : -1;
+  }
+
   /** An address in a page of more than 4096 bytes was entered: dropping one of its pages drops them all. */
   noteLarge(lo: number, hi: number, bytes: number): void {
     const address = hi * 0x1_0000_0000 + (lo >>> 0), from = Math.floor(address / bytes) * bytes;

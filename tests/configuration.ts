@@ -71,6 +71,8 @@ export function seeded(seed: number): number {
 
 /** The tier in which guest code is executed. */
 export const TIER: Tier = CONFIGURATION.tier;
+/** The same for machines in system mode, which have no native tier. */
+export const SYSTEM_TIER = TIER === "native" ? "auto" : TIER;
 /** Whether {@linkcode TIER} compiles everything before its first execution. */
 export const COMPILED: boolean = TIER !== "auto" && TIER !== "interp";
 /** The tier that is compared with the interpreter where both are run; wasm unless another is asked for. */

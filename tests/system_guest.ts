@@ -5,6 +5,7 @@
  */
 import { fail } from "@std/assert";
 import { SystemMachine, type SystemMachineOptions } from "../machine/system/machine.ts";
+import { SYSTEM_TIER } from "./configuration.ts";
 import { file, run } from "./emulator.ts";
 
 /** What it takes to build them. */
@@ -68,6 +69,7 @@ export async function runMachine(
   });
   await using machine = await SystemMachine.create({
     memory: 64 << 20,
+    tier: SYSTEM_TIER,
     ...(dialogue.length > 0 ? { stdin } : {}),
     ...options,
     stdout: (bytes) => {

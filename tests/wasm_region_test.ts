@@ -17,7 +17,7 @@ import {
 import { Builder, type IrBlock, type PassOptions } from "../cpu/ir/builder.ts";
 import { Op, Trap } from "../cpu/ir/ops.ts";
 import { type EmitLayout, FAR_EXIT } from "../cpu/wasm/body.ts";
-import { Emitter, FUNCTION_TYPE } from "../cpu/wasm/emitter.ts";
+import { Emitter, functionType } from "../cpu/wasm/emitter.ts";
 import { type Helper, HELPERS } from "../cpu/wasm/helpers.ts";
 import { ModuleWriter, ValType } from "../cpu/wasm/encoder.ts";
 import { printFunction, readBody } from "../cpu/wasm/encoder/text.ts";
@@ -168,7 +168,7 @@ const layoutFor = (exits: string[]): EmitLayout => ({
 /** The module of a region, and its function's text. */
 function emit(region: Region): { module: Uint8Array<ArrayBuffer>; text: string } {
   const m = new ModuleWriter();
-  const { params, results } = FUNCTION_TYPE, exits: string[] = [];
+  const { params, results } = functionType(false), exits: string[] = [];
   const type32 = m.type([ValType.i32], [ValType.i32]), type = m.type(params, results);
   m.importFunction("e", "s", type32);
   m.importFunction("e", "b", type32);

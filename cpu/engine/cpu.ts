@@ -14,11 +14,12 @@ import {
 } from "../ir/builder.ts";
 import { Op, Slot, Trap, WORDS } from "../ir/ops.ts";
 import type { Isa, RegisterInfo } from "../isa/isa.ts";
+import { collectRegions } from "./batch.ts";
 import { type CachedBlock, CodeCache } from "./code_cache.ts";
 import { Exit } from "./exits.ts";
 import { Interpreter } from "./interp.ts";
 import { RareOps } from "./rare.ts";
-import { Ending, formRegion, type Region, type RegionBlock } from "./region.ts";
+import type { RegionBlock } from "./region.ts";
 import { SlowMemory, type StoreHook } from "./slow_memory.ts";
 import { SoftFloat } from "./softfloat.ts";
 import { type CompilingTier, EXIT_PC_SLOT, FUEL_WORD, type TierFactory } from "./tier.ts";
@@ -55,8 +56,6 @@ const MAX_FUEL = 20_000;
 const TIER_FUEL = 1_000_000;
 /** Compiled code looks at its fuel at back edges and calls only, so it may overrun by this many instructions. */
 const TIER_RESERVE = 4096;
-/** Most guest instructions compiled at once, besides a region that is larger by itself. */
-const MAX_BATCH_INSNS = 1000;
 /** Most addresses whose heat is known; then all are forgotten. */
 const MAX_SAMPLES = 1 << 16;
 /**
@@ -398,33 +397,12 @@ export class Cpu {
     return limit === undefined ? this.cache.get(pc) ?? this.lift(pc) : this.lift(pc, limit);
   }
 
-  /** The region at `pc`, and those of the functions it calls, as far as they were executed and aren't compiled. */
-  #collect(pc: number): Region[] {
-    const regions: Region[] = [], seen = new Set<number>();
-    const queue = [pc];
-    let count = 0;
-    for (const at of queue) {
-      if (seen.has(at)) continue;
-      seen.add(at);
-      if (at !== pc && (this.#tierOf(at) || !this.cache.get(at))) continue;
-      const region = formRegion(at, (block, limit) => this.#lift(block, limit));
-      if (!region) continue;
-      if (region.count < 2) {
-        if (at === pc) return regions;
-        continue;
-      }
-      count += region.count;
-      if (regions.length > 0 && count > MAX_BATCH_INSNS) break;
-      regions.push(region);
-      for (const block of region.blocks) if (block.ending === Ending.CALL) queue.push(block.callee);
-    }
-    return regions;
-  }
-
   /** Compiles what is at `pc`. */
   #compile(pc: number, tier: CompilingTier): void {
     if (this.#tierOf(pc) === tier) return;
-    const regions = this.#collect(pc);
+    // As far as they were executed and aren't compiled.
+    const wanted = (at: number) => !this.#tierOf(at) && this.cache.get(at) !== undefined;
+    const regions = collectRegions(pc, (at, limit) => this.#lift(at, limit), wanted);
     if (regions.length === 0) return;
     const placed = new Map<IrBlock, number>();
     const { generation } = this.cache;

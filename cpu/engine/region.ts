@@ -63,6 +63,8 @@ export interface RegionBlock {
 export interface Region {
   /** Guest address of the entry. */
   readonly pc: number;
+  /** What a tier knows it by: the same, but in system mode, where an address may have several regions. */
+  readonly key: number;
   readonly blocks: readonly RegionBlock[];
   /** The guest's code in it: all blocks but the dispatchers. */
   readonly code: readonly IrBlock[];
@@ -284,6 +286,7 @@ function addDispatcher(
 export function formRegion(
   pc: number,
   lift: Lift,
+  key = pc,
 ): Region | undefined {
   const found = collect(pc, lift);
   split(found, lift);
@@ -340,6 +343,6 @@ export function formRegion(
     for (const block of blocks) if (block !== entry) block.dominator.children.push(block);
     const code = blocks.filter(({ ending }) => ending !== Ending.DISPATCH).map(({ ir }) => ir);
     const count = code.reduce((sum, ir) => sum + ir.count, 0);
-    return { pc, blocks, code, count };
+    return { pc, key, blocks, code, count };
   }
 }

@@ -10,6 +10,7 @@
  */
 import { PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
 import type { CachedBlock } from "./code_cache.ts";
+import type { CompiledEntry } from "./system_tiering.ts";
 
 /** Code of one page of guest memory at one virtual page. */
 export interface CodePage {
@@ -21,6 +22,10 @@ export interface CodePage {
   readonly blocks: Map<number, CachedBlock>;
   /** Blocks whose only instruction goes on in the next page, with the page of guest memory where it does. */
   readonly crossing: Map<number, { block: CachedBlock; next: number }>;
+  /** Compiled code by virtual address. */
+  readonly compiled: Map<number, CompiledEntry>;
+  /** How often execution was found at an address. */
+  readonly heat: Map<number, number>;
 }
 
 /** Fetch TLB entries of one context, a power of two. */
@@ -56,7 +61,14 @@ export class SystemCode {
     if (!list) this.#pages.set(page, list = []);
     let found = list.find((each) => each.virtual === start);
     if (!found) {
-      found = { virtual: start, page, blocks: new Map(), crossing: new Map() };
+      found = {
+        virtual: start,
+        page,
+        blocks: new Map(),
+        crossing: new Map(),
+        compiled: new Map(),
+        heat: new Map(),
+      };
       list.push(found);
     }
     const entry = this.#entry(context, virtualPage);
@@ -87,9 +99,10 @@ export class SystemCode {
     for (let page = first; page <= last; page++) {
       const list = this.#pages.get(page);
       if (!list) continue;
-      for (const { blocks, crossing } of list) {
+      for (const { blocks, crossing, heat } of list) {
         blocks.clear();
         crossing.clear();
+        heat.clear();
       }
     }
   }

@@ -20,7 +20,15 @@ import { makeRun } from "./interp_loop_soft.ts";
 import { RareOps } from "./rare.ts";
 import { SoftFloat } from "./softfloat.ts";
 import { SystemMemory } from "./system_memory.ts";
+import { SystemTiering } from "./system_tiering.ts";
 import { SystemTranslator } from "./system_translator.ts";
+import {
+  CONTEXT_WORD,
+  EXIT_PC_SLOT,
+  FUEL_WORD,
+  type SystemTier,
+  type TierServices,
+} from "./tier.ts";
 
 /** Why {@linkcode SystemCpu.run} returned. */
 export const Stay = {
@@ -58,11 +66,17 @@ export interface SystemCpuOptions {
   /** Ticks of the platform's timer. */
   time: () => bigint;
   passes?: PassOptions;
+  /** How often the clock must find execution at an address until it is compiled; 0: at its first execution. */
+  heat?: number;
 }
 
 const TWO32 = 0x1_0000_0000;
 /** Most instructions in one stay in the interpreter; as in cpu.ts. */
 const MAX_FUEL = 20_000;
+/** Most instructions in one stay in compiled code. */
+const TIER_FUEL = 100_000;
+/** Compiled code looks at its fuel at back edges and calls only, so it may overrun by this many instructions. */
+const TIER_RESERVE = 4096;
 /** Slots that every ISA shares, from here on. */
 const SHARED = Slot.FP_FLAGS, SHARED_COUNT = Slot.FP_GATE - Slot.FP_FLAGS + 1;
 /** Banks of the cache of indirect targets: words of one, and the word of the arena that says which. */
@@ -103,6 +117,16 @@ export class SystemCpu {
   #retired = 0;
   #startFuel = 0;
   #leaveRequested = false;
+  #tiers: SystemTiering | undefined;
+  readonly #heat: number | undefined;
+  #tierRetired = 0;
+  /** Instructions that the interpreter executes until it is looked where it is. */
+  #sampleFuel = MAX_FUEL;
+  /** Epoch and changes of compiled code when a stay in it began. */
+  #epoch = 0;
+  #changes = 0;
+  /** Why compiled code leaves to the run loop: a `Stay`, or `AGAIN`. */
+  #leaving: number | undefined;
   /** Exception of a privileged operation. */
   #cause = 0;
   #tval = 0n;
@@ -111,6 +135,7 @@ export class SystemCpu {
     const { arena } = bus.ram, { r, q, f } = arena;
     this.isa = isa;
     this.bus = bus;
+    this.#heat = options.heat;
     this.cache = new CodeCache(arena);
     this.slots = q;
     this.words = r;
@@ -158,8 +183,12 @@ export class SystemCpu {
     }
     this.#load(this.harts[0]);
     this.cache.onDrop = () => this.#flushJumps();
-    this.cache.onFlush = () => this.#translator.code.drop(0, Infinity);
+    this.cache.onFlush = () => {
+      this.#tiers?.dropPages(0, Infinity);
+      this.#translator.code.drop(0, Infinity);
+    };
     bus.ram.onCodeChange = (first, last) => {
+      this.#tiers?.dropPages(first, last);
       this.#translator.code.drop(first, last);
       this.cache.invalidate(first, last);
     };
@@ -167,6 +196,49 @@ export class SystemCpu {
       this.#registers.set(register.name, register);
       for (const alias of register.aliases) this.#registers.set(alias, register);
     }
+  }
+
+  /**
+   * Adds a compiling tier.
+   *
+   * @throws {Error} If there is one.
+   */
+  addTier(factory: (services: TierServices) => SystemTier): void {
+    if (this.#tiers) {
+      throw new Error(`Cannot add a tier: there is ${this.#tiers.tier.name} already`);
+    }
+    const translator = this.#translator;
+    const tier = factory({
+      step: (codeIndex) => this.#stepCompiled(codeIndex),
+      backdoor: (codeIndex) => this.#answerBackdoor(codeIndex),
+      dropped: (key) => this.#tiers?.forget(key),
+      // What to compile is not the tier's to find.
+      lift: () => undefined,
+      entries: () => [],
+      ready: () => {},
+      compile: () => {},
+      reach: (lo, hi, how) => {
+        const offset = this.#memory.reach(lo, hi, how);
+        // A walk writes to page tables, of all things; if that was code it must not go on.
+        return this.#tiers!.changes === this.#changes ? offset : -1;
+      },
+    });
+    this.#tiers = new SystemTiering(tier, translator, this.cache, this.#heat);
+  }
+
+  /** The compiling tier, if there is one. */
+  get tier(): SystemTier | undefined {
+    return this.#tiers?.tier;
+  }
+
+  /** Guest instructions executed by it. */
+  get tierInstructions(): number {
+    return this.#tierRetired;
+  }
+
+  /** TLB misses so far. */
+  get tlbMisses(): number {
+    return this.#memory.misses;
   }
 
   // ---- harts ----
@@ -191,6 +263,7 @@ export class SystemCpu {
     // Neither cache knows of harts.
     this.#flushJumps();
     this.#translator.code.flushTlb();
+    this.#tiers?.flush();
   }
 
   #flushJumps(): void {
@@ -239,6 +312,7 @@ export class SystemCpu {
     if (this.harts[id] !== this.#current) return;
     const cache = this.#interp.jumpCache, page = lo >>> PAGE_SHIFT, before = page - 1 & 0xf_ffff;
     this.#translator.code.flushTlbPage(hi * (TWO32 / PAGE_SIZE) + page);
+    this.#tiers?.flushPage(lo);
     // Most pages whose translation changes hold data.
     if (!this.#jumpPages.has(page) && !this.#jumpPages.has(before)) return;
     for (let at = 0; at < JUMP_BANK * (TLB_CONTEXTS - 1); at += 4) {
@@ -251,6 +325,7 @@ export class SystemCpu {
     if (this.harts[id] !== this.#current) return;
     this.#flushJumps();
     this.#translator.code.flushTlb();
+    this.#tiers?.flush();
   }
 
   // ---- registers, for callbacks and tests ----
@@ -357,7 +432,7 @@ export class SystemCpu {
     const { hart, tlb } = this.#current;
     this.#leaveRequested = false;
     this.#pcWritten = false;
-    let nextPoll = this.#retired + MAX_FUEL;
+    let nextPoll = this.#retired + MAX_FUEL, fruitless = false;
     // An exception whose handler raises it again executes nothing: stays are bounded too.
     for (let stays = Math.max(limit, MAX_FUEL);; stays--) {
       if (hart.waiting) return Stay.WAIT;
@@ -367,6 +442,7 @@ export class SystemCpu {
       if (left <= 0 || stays <= 0) return Stay.LIMIT;
       words[TLB_WORD] = tlb.context(hart.dataContext);
       words[JUMPS_WORD] = JUMPS + hart.codeContext * JUMP_BANK;
+      words[CONTEXT_WORD] = hart.codeContext;
       const { trace } = this;
       if (trace) trace(this.#pc);
       const once = trace !== undefined || (exact && left < MAX_BLOCK_INSNS);
@@ -376,12 +452,23 @@ export class SystemCpu {
         this.#translator.refuseFar(this.#far);
         reason = this.#fetchFault();
       } else {
-        const translator = this.#translator;
-        const block = once ? translator.findAlone(this.#pc) : translator.find(this.#pc);
-        reason = block
-          ? this.#execute(block.start, once ? 0 : Math.min(left - reserve, MAX_FUEL), once)
-          : this.#fetchFault();
+        const tiers = once || fruitless || (exact && left <= TIER_RESERVE)
+          ? undefined
+          : this.#tiers;
+        const key = tiers ? tiers.find(this.#pc) : -1;
+        if (key >= 0) {
+          reason = this.#runTier(
+            tiers!,
+            key,
+            Math.min(exact ? left - TIER_RESERVE : left, TIER_FUEL),
+          );
+        } else {
+          reason = this.#interpret(fruitless ? 0 : Math.min(left - reserve, MAX_FUEL), once);
+        }
       }
+      // What compiled code leaves to the interpreter at its first instruction is executed there.
+      fruitless = reason === SystemCpu.#FRUITLESS;
+      if (fruitless) continue;
       if (reason === Stay.BACKDOOR) return reason;
       if (this.#retired === end - left) this.fruitless++;
       if (reason === Stay.LIMIT || this.#retired >= nextPoll || (stays & 1023) === 0) {
@@ -393,6 +480,104 @@ export class SystemCpu {
 
   /** Reason of a stay that ended for what the run loop settles itself. */
   static readonly #AGAIN = -1;
+  /** The same, of one in which compiled code executed nothing. */
+  static readonly #FRUITLESS = -2;
+  /** The same, where the pc is known already. */
+  static readonly #BACKDOOR_DONE = -3;
+
+  #interpret(fuel: number, once: boolean): number {
+    const translator = this.#translator, tiers = this.#tiers;
+    const block = once ? translator.findAlone(this.#pc) : translator.find(this.#pc);
+    if (!block) return this.#fetchFault();
+    if (once || !tiers) return this.#execute(block.start, once ? 0 : fuel, once);
+    tiers.unmark(block);
+    fuel = Math.min(fuel, this.#sampleFuel);
+    const start = this.#pc, before = this.#retired, context = this.words[CONTEXT_WORD];
+    const reason = this.#execute(block.start, fuel, false), executed = this.#retired - before;
+    tiers.remark();
+    this.#sampleFuel -= executed;
+    // Long stays are loops, whose start is where the clock finds them.
+    if (this.#sampleFuel > 0) tiers.sample(start, executed, context);
+    else {
+      this.#sampleFuel = MAX_FUEL;
+      if (reason === Stay.LIMIT) tiers.sample(this.#pc, MAX_FUEL, context);
+    }
+    return reason === Stay.LIMIT && fuel === 0 ? SystemCpu.#AGAIN : reason;
+  }
+
+  /** Runs compiled code, as long as there is some where execution goes on. */
+  #runTier(tiers: SystemTiering, key: number, fuel: number): number {
+    const { words } = this, { tier } = tiers;
+    this.#epoch = tiers.epoch;
+    this.#changes = tiers.changes;
+    for (;;) {
+      this.#startFuel = fuel;
+      words[FUEL_WORD] = fuel;
+      const pc = tier.run(this.#pc, key), left = words[FUEL_WORD];
+      this.#countTier(left);
+      const leaving = this.#leaving;
+      this.#leaving = undefined;
+      if (leaving !== undefined && leaving !== SystemCpu.#AGAIN) return leaving;
+      if (Number.isSafeInteger(pc)) this.#pc = this.isa.xlen === 32 ? pc % TWO32 >>> 0 : pc;
+      else {
+        const lo = words[EXIT_PC_SLOT * 2], hi = words[EXIT_PC_SLOT * 2 + 1];
+        this.#setPc(BigInt(hi) << 32n | BigInt(lo >>> 0));
+        return SystemCpu.#AGAIN;
+      }
+      if (leaving !== undefined || this.#leaveRequested) return SystemCpu.#AGAIN;
+      if (left === fuel) return SystemCpu.#FRUITLESS;
+      fuel = left;
+      if (fuel < 0) return Stay.LIMIT;
+      key = tiers.find(this.#pc);
+      if (key < 0) return SystemCpu.#AGAIN;
+      this.#changes = tiers.changes;
+    }
+  }
+
+  /** Counts what compiled code executed since the last time, when `left` of the fuel is left. */
+  #countTier(left: number): void {
+    const executed = this.#startFuel - left;
+    this.#startFuel = left;
+    this.#retired += executed;
+    this.#tierRetired += executed;
+  }
+
+  /** Executes a record for compiled code: an `Exit`. */
+  #stepCompiled(ip: number): number {
+    const interp = this.#interp, how = interp.step(ip), { hart, tlb } = this.#current;
+    interp.at = -1;
+    if (how !== Exit.HOOK) return how;
+    this.#memory.leave = false;
+    const tiers = this.#tiers!, { words } = this;
+    if (
+      hart.interrupting || hart.waiting || this.#leaveRequested ||
+      hart.codeContext !== words[CONTEXT_WORD] || tiers.epoch !== this.#epoch ||
+      tiers.changes !== this.#changes
+    ) {
+      this.#leaving = SystemCpu.#AGAIN;
+      return how;
+    }
+    words[TLB_WORD] = tlb.context(hart.dataContext);
+    return Exit.NONE;
+  }
+
+  /** Answers a backdoor call of compiled code: 0 if it goes on, else the run loop does. */
+  #answerBackdoor(ip: number): number {
+    const { code } = this.cache, tiers = this.#tiers!;
+    this.#countTier(this.words[FUEL_WORD]);
+    this.#pc = this.isa.xlen === 32
+      ? code[ip + 4] >>> 0
+      : code[ip + 5] * TWO32 + (code[ip + 4] >>> 0);
+    this.#nextPc = this.#pc + code[ip + 3];
+    const goes = this.onBackdoor();
+    if (
+      goes && !this.#pcWritten && !this.#leaveRequested && tiers.changes === this.#changes &&
+      tiers.epoch === this.#epoch
+    ) return 0;
+    this.#leaving = goes ? SystemCpu.#BACKDOOR_DONE : Stay.BACKDOOR;
+    if (goes) this.finishTrap();
+    return 1;
+  }
 
   #execute(ip: number, fuel: number, once: boolean): number {
     const interp = this.#interp, { cache } = this, { code } = cache;
@@ -429,6 +614,7 @@ export class SystemCpu {
           const target = this.isa.xlen === 32 ? link >>> 0 : link;
           this.#pc = target;
           if (once || fuel < 0) return Stay.LIMIT;
+          if (this.#tiers?.forced && this.#tiers.find(target) >= 0) return SystemCpu.#AGAIN;
           const { generation } = cache;
           const block = this.#translator.find(target);
           if (!block) return this.#fetchFault();
@@ -450,6 +636,7 @@ export class SystemCpu {
             return Stay.LIMIT;
           }
           if (once || fuel < 0) return Stay.LIMIT;
+          if (this.#tiers?.forced && this.#tiers.find(this.#pc) >= 0) return SystemCpu.#AGAIN;
           const block = this.#translator.find(this.#pc);
           if (!block) return this.#fetchFault();
           this.#enterJump(this.#pc, block);
@@ -461,6 +648,9 @@ export class SystemCpu {
           this.#pc = ip === block.start ? block.pc : cache.linkTarget(ip);
           return Stay.LIMIT;
         }
+        case Exit.ENTER:
+          this.#pc = cache.blockAt(ip).pc;
+          return SystemCpu.#AGAIN;
         case Exit.FAULT:
           this.#fault(ip);
           return SystemCpu.#AGAIN;

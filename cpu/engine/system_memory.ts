@@ -11,6 +11,7 @@ import type { Tlb } from "../../mmu/softmmu.ts";
 import { Trap } from "../ir/ops.ts";
 import { Access, type PrivilegedHart, Walk } from "../isa/system.ts";
 import type { SlowPath } from "./slow_memory.ts";
+import { Reach } from "./tier.ts";
 
 /** The slow path of system mode; one for all harts, of which one runs. */
 export class SystemMemory implements SlowPath {
@@ -71,6 +72,28 @@ export class SystemMemory implements SlowPath {
     this.misses++;
     this.tlb.enter(hart.dataContext, store, lo, hi, offset);
     if (hart.pageBytes > PAGE_SIZE) this.tlb.noteLarge(lo, hi, hart.pageBytes);
+  }
+
+  /**
+   * Offset in guest memory of an access that compiled code does not find in the TLB; -1 if it is not simply memory, or
+   * faults: then it is to be executed by `load` or `store`. See `TierServices.reach`.
+   */
+  reach(lo: number, hi: number, how: number): number {
+    const size = how & Reach.BYTES, store = (how & Reach.STORE) !== 0, { hart } = this;
+    if ((how & Reach.ALIGNED) !== 0 && (lo & (size - 1)) !== 0) return -1;
+    const inPage = PAGE_SIZE - (lo & (PAGE_SIZE - 1));
+    if (size > inPage) {
+      // Two pages, that may be neighbours in memory too: nothing is entered, for a page is dirty only if stored to.
+      const first = this.tlb.find(hart.dataContext, store, lo, hi);
+      const second = this.tlb.find(hart.dataContext, store, ...this.#next(lo, hi, inPage));
+      return first >= 0 && second === first - (lo & (PAGE_SIZE - 1)) + PAGE_SIZE ? first : -1;
+    }
+    if (hart.translate(lo, hi, store ? Access.STORE : Access.LOAD, size) !== Walk.OK) return -1;
+    const offset = this.#bus.ramOffset(hart.physical, size);
+    if (offset < 0) return -1;
+    if (store && (this.#pages[offset >>> PAGE_SHIFT] & Page.STORE) === 0) return -1;
+    this.#enter(lo, hi, store);
+    return offset;
   }
 
   load(addressLo: number, addressHi: number, size: number): boolean {

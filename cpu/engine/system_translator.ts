@@ -8,6 +8,7 @@ import { PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
 import type { Bus } from "../../mmu/bus.ts";
 import { type Tlb, TLB_CONTEXTS } from "../../mmu/softmmu.ts";
 import { Builder, type IrBlock, MAX_BLOCK_INSNS, type PassOptions } from "../ir/builder.ts";
+import { Op } from "../ir/ops.ts";
 import type { Isa } from "../isa/isa.ts";
 import { Access, type PrivilegedHart, Walk } from "../isa/system.ts";
 import type { CachedBlock, CodeCache } from "./code_cache.ts";
@@ -92,8 +93,20 @@ export class SystemTranslator {
     return -1;
   };
 
+  /**
+   * Lifts a block of a page for a region; undefined if it can't be fetched, or goes on in the next page, unless `next`.
+   */
+  liftIn(page: CodePage, pc: number, limit = MAX_BLOCK_INSNS, next = false): IrBlock | undefined {
+    const end = page.virtual + PAGE_SIZE;
+    if (!next && pc + 2 === end) {
+      const ir = this.#lift(pc, limit, page, true);
+      return ir && pc + ir.bytes <= end ? ir : undefined;
+    }
+    return this.#lift(pc, limit, page);
+  }
+
   /** Lifts a block at `pc`; undefined if its first instruction can't be fetched. */
-  #lift(pc: number, limit: number, known?: CodePage): IrBlock | undefined {
+  #lift(pc: number, limit: number, known?: CodePage, inPage = false): IrBlock | undefined {
     this.#known = known;
     const builder = this.#builder;
     builder.start(pc);
@@ -105,7 +118,7 @@ export class SystemTranslator {
         break;
       }
       // An instruction that goes on in the next page is a block of its own.
-      this.#inPage = count > 0;
+      this.#inPage = inPage || count > 0;
       builder.begin(at);
       const length = this.#isa.lift(builder, at, this.#fetch);
       if (length <= 0) {
@@ -120,19 +133,23 @@ export class SystemTranslator {
     return builder.finish(at - pc);
   }
 
-  #install(ir: IrBlock, pages: readonly number[]): CachedBlock {
+  /** Places a block, which depends on pages of guest memory. */
+  install(ir: IrBlock, pages: readonly number[]): CachedBlock {
     const block = this.#cache.install(ir, false, pages);
-    const { ram } = this.#bus;
-    for (const page of pages) {
-      if ((ram.arena.pages[page] & Page.WATCHED) !== 0) continue;
-      ram.watch(page);
-      for (const tlb of this.#tlbs) tlb.forbidStores(page * PAGE_SIZE);
-    }
+    for (const page of pages) this.watch(page);
     return block;
   }
 
+  /** Has stores to a page of guest memory found out. */
+  watch(page: number): void {
+    const { ram } = this.#bus;
+    if ((ram.arena.pages[page] & Page.WATCHED) !== 0) return;
+    ram.watch(page);
+    for (const tlb of this.#tlbs) tlb.forbidStores(page * PAGE_SIZE);
+  }
+
   /** The code page at a virtual address, or undefined if it can't be executed as a whole. */
-  #page(pc: number): CodePage | undefined {
+  pageAt(pc: number): CodePage | undefined {
     const { hart } = this, context = hart.codeContext;
     const known = this.code.lookup(context, pc);
     if (known) return known;
@@ -150,22 +167,23 @@ export class SystemTranslator {
 
   /** The block at `pc`, translated if need be; undefined if it can't be fetched. */
   find(pc: number): CachedBlock | undefined {
-    const page = this.#page(pc);
+    const page = this.pageAt(pc);
     if (!page) return this.walk === Walk.OK ? this.findAlone(pc) : undefined;
     const block = page.blocks.get(pc);
     if (block?.live) return block;
     const crossing = page.crossing.get(pc), end = page.virtual + PAGE_SIZE;
-    if (crossing?.block.live && this.#page(end)?.page === crossing.next) return crossing.block;
+    if (crossing?.block.live && this.pageAt(end)?.page === crossing.next) return crossing.block;
     const ir = this.#lift(pc, MAX_BLOCK_INSNS, page);
     if (!ir) return undefined;
     if (pc + ir.bytes <= end) {
-      const made = this.#install(ir, [page.page]);
+      const made = this.install(ir, [page.page]);
       page.blocks.set(pc, made);
+      if (page.compiled.has(pc)) this.#cache.code[made.start] = Op.enter;
       return made;
     }
-    const next = this.#page(end);
+    const next = this.pageAt(end);
     if (!next) return this.findAlone(pc);
-    const made = this.#install(ir, [page.page, next.page]);
+    const made = this.install(ir, [page.page, next.page]);
     page.crossing.set(pc, { block: made, next: next.page });
     return made;
   }
@@ -180,7 +198,7 @@ export class SystemTranslator {
       const offset = physical === undefined ? -1 : this.#bus.ramOffset(physical, 1);
       if (offset >= 0) pages.push(offset >>> PAGE_SHIFT);
     }
-    return this.#install(ir, pages);
+    return this.install(ir, pages);
   }
 
   /** Whether a branch of a block may lead to another one directly: both are in one page, at one place. */
@@ -188,7 +206,7 @@ export class SystemTranslator {
     if (!from.live || Math.floor(from.pc / PAGE_SIZE) !== Math.floor(to.pc / PAGE_SIZE)) {
       return false;
     }
-    const page = this.#page(to.pc);
+    const page = this.pageAt(to.pc);
     return page?.blocks.get(to.pc) === to && page.blocks.get(from.pc) === from;
   }
 }

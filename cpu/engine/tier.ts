@@ -36,8 +36,8 @@ export interface TierServices {
    * means that compiled code must leave (to an address that it need not name).
    */
   backdoor(codeIndex: number): number;
-  /** Says that there is no code for a guest address any more. */
-  dropped(pc: number): void;
+  /** Says that there is no code for a region any more, by its key. */
+  dropped(key: number): void;
   /** The block at a guest address, of at most `limit` instructions if given; undefined if nothing can be fetched there. */
   lift(pc: number, limit?: number): IrBlock | undefined;
   /** Guest addresses where compiled code of another tier is entered. */
@@ -46,7 +46,23 @@ export interface TierServices {
   ready(pc: number): void;
   /** Forms the regions at a guest address once more and adds them to the tier. */
   compile(pc: number): void;
+  /**
+   * System mode, and only there: offset in guest memory of an access that the TLB does not know, or -1 if compiled code
+   * must leave. What it finds it enters.
+   *
+   * @param how Bytes of the access, and bits of {@linkcode Reach}.
+   */
+  reach?(lo: number, hi: number, how: number): number;
 }
+
+/** Bits of `how` in `TierServices.reach`, above the number of bytes. */
+export const Reach = {
+  /** Bits of the number of bytes. */
+  BYTES: 0xffff,
+  STORE: 0x1_0000,
+  /** The address must be a multiple of the number of bytes. */
+  ALIGNED: 0x2_0000,
+} as const;
 
 /** What a tier made of its regions, if that is more than one function for each region's blocks. */
 export interface Compilation {
@@ -73,13 +89,22 @@ export interface CompilingTier {
   /**
    * Runs compiled code from `pc` until it leaves. Fuel is in the arena, at {@linkcode FUEL_WORD}.
    *
+   * @param key Key of the region; the same as `pc` if absent.
    * @returns Guest address where execution goes on.
    */
-  run(pc: number): number;
-  /** Drops the code for a guest address, and what can't do without it: it never runs again. */
-  drop(pc: number): void;
+  run(pc: number, key?: number): number;
+  /** Drops the code of a region, and what can't do without it: it never runs again. */
+  drop(key: number): void;
   /** Pages lost rights: what was remembered of them is void. */
   forgetRights(): void;
+}
+
+/** A tier for system mode, where what compiled code goes to directly depends on the address space. */
+export interface SystemTier extends CompilingTier {
+  /** Lets compiled code go from other regions to this one, in a context, until the next `flushTargets`. */
+  cacheTarget(context: number, pc: number, key: number): void;
+  /** Takes back all that `cacheTarget` did. */
+  flushTargets(): void;
 }
 
 /** Makes a tier for one CPU. */
@@ -87,5 +112,7 @@ export type TierFactory = (services: TierServices) => CompilingTier;
 
 /** Word of the arena (in the slots) with the fuel of the executor that runs. */
 export const FUEL_WORD = 16341;
-/** Slot with the guest address of an exit that does not fit into 31 bits. */
+/** Slot with the guest address of an exit that does not fit into 31 bits; in system mode that of every entry and exit. */
 export const EXIT_PC_SLOT = 8173;
+/** Word of the arena with the context of instruction fetches; see `SystemTier.cacheTarget`. */
+export const CONTEXT_WORD = 16350;

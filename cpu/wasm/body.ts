@@ -30,8 +30,10 @@ export interface EmitLayout {
   type: number;
   /** Whether `f64x2.relaxed_madd` rounds once on this host. */
   fused: boolean;
-  /** How to call the function for a guest address: in this module, or through the table. */
-  callee(pc: number): { func: number } | { table: number };
+  /** System mode; see there. */
+  system?: SystemLayout;
+  /** How to call the function for a guest address: in this module, through the table, or (undefined) by looking it up. */
+  callee(pc: number): { func: number } | { table: number } | undefined;
   /** Offset of a new extent: see `memory.ts`. */
   extent(): number;
   /** Index of a helper function. */
@@ -45,8 +47,23 @@ export interface EmitLayout {
   exit(pc: number, refund: number, reason: ExitReason): number;
 }
 
+/**
+ * What is different in system mode: guest addresses have 64 bits, entries of `targets` are 16 bytes long, there is a
+ * bank of them for each context, and memory is reached through the TLB (`system.ts`).
+ */
+export interface SystemLayout {
+  /** Where the 32-bit word is that says where the TLB of the current context is. */
+  tlb: number;
+  /** Where the 32-bit word with the number of the current context of `targets` is. */
+  context: number;
+  /** Index of the imported function `TierServices.reach`. */
+  reach: number;
+}
+
 /** Result for a guest address that is in `exitPc`. */
 export const FAR_EXIT = -1;
+/** High word of a result of 64 bits that is an exit; no address that a number holds exactly has it. */
+export const WIDE_EXIT = 0x4000_0000;
 
 /** Why compiled code left. */
 export type ExitReason =
@@ -83,12 +100,18 @@ export interface Body {
   readonly boxed: Set<number>;
   /** The extent for accesses through a slot with a right: where it is, and the most bytes of a group that uses it. */
   extent(slot: number, right: number, span: number): { offset: number; slack: number };
+  /** System mode: local with the offset of the TLB. */
+  readonly tlb: number;
   /** A local of a type for short use, the same for each name. */
   scratch(name: string, type: number): number;
   /** Has the interpreter execute the record at `at` in memory. */
   step(block: RegionBlock, at: number): void;
   /** Leaves at the instruction of the record at `at`, which has not been executed. */
   leave(block: RegionBlock, at: number, reason: ExitReason): void;
+  /** Pushes the fuel that is left. */
+  pushFuel(): void;
+  /** Leaves behind the instruction of the record at `at`. */
+  leaveAfter(block: RegionBlock, at: number, reason: ExitReason): void;
 }
 
 /** Goes to the slow path if the condition on the stack holds. */

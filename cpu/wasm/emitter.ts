@@ -12,12 +12,20 @@
 import { findLiveness, isBackEdge, type Liveness } from "../engine/liveness.ts";
 import { Ending, type Region, type RegionBlock } from "../engine/region.ts";
 import { Effect, JumpHint, Op as Ir, OPS, slotFields, WORDS } from "../ir/ops.ts";
-import { type Body, type EmitLayout, type ExitReason, FAR_EXIT, type Limit } from "./body.ts";
+import {
+  type Body,
+  type EmitLayout,
+  type ExitReason,
+  FAR_EXIT,
+  type Limit,
+  WIDE_EXIT,
+} from "./body.ts";
 import { BodyWriter, Op, type PlainOp, ValType } from "./encoder.ts";
 import { emitFloat, limitOf, loadLimits, makesBoxed } from "./float.ts";
 import { emitInteger } from "./integer.ts";
-import { emitMemory, findGroups, type Group, rightOf } from "./memory.ts";
+import { accessesMemory, emitMemory, findGroups, type Group, rightOf } from "./memory.ts";
 import { Registers } from "./registers.ts";
+import { emitSystem, loadTlb } from "./system.ts";
 
 /**
  * Most bytes of host stack for compiled functions, by estimate; a deeper call leaves instead. V8 has 984 KiB, of which
@@ -27,7 +35,7 @@ export const MAX_STACK = 512 << 10;
 /** Bytes of a frame besides its locals (measured: 50 to 90). */
 const FRAME_BYTES = 96;
 
-const FIELDS = OPS.map(slotFields);
+const FIELDS = OPS.map(slotFields), TWO32 = 0x1_0000_0000;
 const BRANCH = new Map<number, PlainOp>([
   [Ir.brEq, Op.i64_eq],
   [Ir.brNe, Op.i64_ne],
@@ -37,19 +45,19 @@ const BRANCH = new Map<number, PlainOp>([
   [Ir.brGeu, Op.i64_ge_u],
 ]);
 
-/** Value types of the parameters and results of compiled functions. */
-export const FUNCTION_TYPE = {
-  params: [ValType.i32, ValType.i32, ValType.i32],
-  results: [ValType.i32, ValType.i32],
-} as const;
+/** Value types of the parameters and results of compiled functions; addresses have 64 bits in system mode. */
+export const functionType = (system: boolean) => {
+  const address = system ? ValType.i64 : ValType.i32;
+  return {
+    params: [address, ValType.i32, ValType.i32],
+    results: [address, ValType.i32],
+  } as const;
+};
 /** Parameters: guest address, bytes on the stack, fuel. */
 const PC = 0, DEPTH = 1, FUEL = 2;
 
 /** Nothing to write back: the state is in memory. */
 const CLEAN: readonly number[] = [];
-
-/** Whether a guest address has at most 31 bits, so that a function may return it. */
-const isShort = (pc: number) => pc >= 0 && pc < 0x8000_0000;
 
 /** Where the code for a record begins. */
 export interface Mark {
@@ -68,11 +76,14 @@ export class Emitter implements Body {
   readonly boxed = new Set<number>();
   readonly registers: Registers;
   readonly limits = new Map<Limit, number>();
+  readonly tlb: number = -1;
   /** Filled, if set before {@linkcode emit}, in the order of the code. */
   marks: Mark[] | undefined;
   readonly #region: Region;
   readonly #liveness: Liveness;
   readonly #scratch = new Map<string, number>();
+  /** Whether addresses have 64 bits: system mode. */
+  readonly #wide: boolean;
   readonly #extents = new Map<number, { offset: number; slack: number }>();
   readonly #groups: ReadonlyMap<number, Group>[];
   /** Bytes on the host's stack. */
@@ -90,7 +101,8 @@ export class Emitter implements Body {
   /** Prepares to write a region's function to `w`. */
   constructor(region: Region, layout: EmitLayout, w: BodyWriter = new BodyWriter()) {
     this.w = w;
-    w.start(FUNCTION_TYPE.params.length);
+    this.#wide = layout.system !== undefined;
+    w.start(functionType(this.#wide).params.length);
     w.nameLocal(PC, "pc");
     w.nameLocal(DEPTH, "depth");
     w.nameLocal(FUEL, "fuel");
@@ -98,10 +110,13 @@ export class Emitter implements Body {
     this.#region = region;
     this.#liveness = findLiveness(region);
     this.registers = new Registers(w, region, this.#liveness.slots);
-    this.#groups = region.blocks.map(findGroups);
-    for (const groups of this.#groups) {
-      for (const { base, rights, span } of groups.values()) {
-        this.extent(base, rightOf(rights), span);
+    this.#groups = region.blocks.map((block) => findGroups(block, this.#wide));
+    if (this.#wide && region.blocks.some(accessesMemory)) this.tlb = w.local(ValType.i32, "tlb");
+    else if (!this.#wide) {
+      for (const groups of this.#groups) {
+        for (const { base, rights, span } of groups.values()) {
+          this.extent(base, rightOf(rights), span);
+        }
       }
     }
     for (const block of region.blocks) {
@@ -123,8 +138,9 @@ export class Emitter implements Body {
     this.#leave = w.block();
     const sets = new Set(this.#liveness.flows.map(({ save }) => save));
     for (const set of sets) {
-      this.#exits.set(set, w.block(ValType.i32));
-      if (this.#needsJump(set)) this.#jumps.set(set, w.block(ValType.i32));
+      const address = this.#wide ? ValType.i64 : ValType.i32;
+      this.#exits.set(set, w.block(address));
+      if (this.#needsJump(set)) this.#jumps.set(set, w.block(address));
     }
     this.#load(this.#region.blocks[0]);
     this.#tree(this.#region.blocks[0]);
@@ -167,6 +183,7 @@ export class Emitter implements Body {
   #load(block: RegionBlock): void {
     this.registers.load(this.#liveness.flows[block.index].load);
     loadLimits(this);
+    if (this.tlb >= 0) loadTlb(this);
   }
 
   // ---- control flow ----
@@ -222,9 +239,27 @@ export class Emitter implements Body {
     w.returnCallIndirect(this.layout.type);
   }
 
+  /** Whether a function may return this guest address itself: without system mode it must have at most 31 bits. */
+  #isPlain(pc: number): boolean {
+    return this.#wide || (pc >= 0 && pc < 0x8000_0000);
+  }
+
+  /** Pushes a guest address that is plain. */
+  #address(pc: number): void {
+    if (this.#wide) this.w.i64Const(pc | 0, Math.floor(pc / TWO32) | 0);
+    else this.w.i32Const(pc);
+  }
+
+  /** Pushes the number of an exit. */
+  #exitNumber(number: number): void {
+    if (this.#wide) this.w.i64Const(number, WIDE_EXIT);
+    else this.w.i32Const(number);
+  }
+
   /** Leaves to a constant guest address. */
   #exitTo(pc: number, save: readonly number[], reason: ExitReason): void {
-    this.w.i32Const(isShort(pc) ? pc : this.layout.exit(pc, 0, reason));
+    if (this.#isPlain(pc)) this.#address(pc);
+    else this.#exitNumber(this.layout.exit(pc, 0, reason));
     this.#exit(save);
   }
 
@@ -239,10 +274,10 @@ export class Emitter implements Body {
     const { w } = this, to = from.successors[which];
     if (to === undefined) {
       const pc = from.targets[which], label = this.#jumps.get(this.#saveAtEnd(from));
-      if (label === undefined || !isShort(pc)) {
+      if (label === undefined || !this.#isPlain(pc)) {
         return this.#exitTo(pc, this.#saveAtEnd(from), "target");
       }
-      w.i32Const(pc);
+      this.#address(pc);
       return w.br(w.depthTo(label));
     }
     if (to.ending === Ending.DISPATCH) {
@@ -273,7 +308,7 @@ export class Emitter implements Body {
     for (let at = 0; at < terminator; at += WORDS) {
       this.marks?.push({ offset: w.length, block, at });
       const written = emitInteger(this, code, at) || emitMemory(this, block, at, groups) ||
-        emitFloat(this, block, at);
+        emitFloat(this, block, at) || (this.#wide && emitSystem(this, block, at));
       if (!written) this.step(block, at);
       if (!FIELDS[code[at]].writes) continue;
       if (makesBoxed(block, at)) this.boxed.add(code[at + 1]);
@@ -304,8 +339,8 @@ export class Emitter implements Body {
         });
       }
       case Ending.CALL:
-        if (!isShort(block.callee)) return this.#exitTo(block.callee, save, "target");
-        w.i32Const(block.callee);
+        if (!this.#isPlain(block.callee)) return this.#exitTo(block.callee, save, "target");
+        this.#address(block.callee);
         w.localSet(PC);
         return this.#call(block);
       case Ending.CALL_INDIRECT:
@@ -341,11 +376,22 @@ export class Emitter implements Body {
 
   leave(block: RegionBlock, at: number, reason: ExitReason): void {
     const { ir } = block, index = ir.insns[at / WORDS];
-    this.w.i32Const(this.layout.exit(ir.pcs[index], ir.count - index, reason));
+    this.#exitNumber(this.layout.exit(ir.pcs[index], ir.count - index, reason));
     this.#exit(this.#liveness.flows[block.index].save);
   }
 
-  /** Puts the target of an indirect jump into `pc`; leaves at once if it has more than 31 bits. */
+  leaveAfter(block: RegionBlock, at: number, reason: ExitReason): void {
+    const { ir } = block, done = ir.insns[at / WORDS] + 1;
+    const next = ir.pcs[done] ?? ir.pc + ir.bytes;
+    this.#exitNumber(this.layout.exit(next, ir.count - done, reason));
+    this.#exit(this.#liveness.flows[block.index].save);
+  }
+
+  pushFuel(): void {
+    this.w.localGet(FUEL);
+  }
+
+  /** Puts the target of an indirect jump into `pc`; leaves at once if it has too many bits. */
   #target(block: RegionBlock): void {
     const { w } = this, { ir: { code }, terminator: at } = block;
     const address = this.scratch("address", ValType.i64);
@@ -353,10 +399,15 @@ export class Emitter implements Body {
     w.i64Const(code[at + 4], code[at + 5]);
     w.op(Op.i64_and);
     w.localTee(address);
-    w.op(Op.i32_wrap_i64);
+    if (!this.#wide) w.op(Op.i32_wrap_i64);
     w.localSet(PC);
     w.localGet(address);
-    w.i64Const(31);
+    if (this.#wide) {
+      // Numbers hold what differs from its 53 low bits, sign-extended, in nothing.
+      w.i64Const(0, 1 << 20);
+      w.op(Op.i64_add);
+      w.i64Const(53);
+    } else w.i64Const(31);
     w.op(Op.i64_shr_u);
     w.i64Const(0);
     w.op(Op.i64_ne);
@@ -365,31 +416,39 @@ export class Emitter implements Body {
     w.i32Const(0);
     w.localGet(address);
     w.store(Op.i64_store, 3, this.layout.exitPc);
-    w.i32Const(FAR_EXIT);
+    this.#exitNumber(FAR_EXIT);
     this.#exit(this.#liveness.flows[block.index].save);
     w.end();
   }
 
   /** Finds the table index for `pc` in the cache of targets; leaves to it if it is not there. */
   #lookUp(save: readonly number[]): void {
-    const { w } = this, { targets, targetEntries } = this.layout;
+    const { w } = this, { targets, targetEntries, system } = this.layout;
     const index = this.scratch("index", ValType.i32);
     w.localGet(PC);
+    if (this.#wide) w.op(Op.i32_wrap_i64);
     w.i32Const(1);
     w.op(Op.i32_shr_u);
     w.i32Const(targetEntries - 1);
     w.op(Op.i32_and);
-    w.i32Const(3);
+    if (system) {
+      w.i32Const(0);
+      w.load(Op.i32_load, 2, system.context);
+      w.i32Const(Math.log2(targetEntries));
+      w.op(Op.i32_shl);
+      w.op(Op.i32_or);
+    }
+    w.i32Const(system ? 4 : 3);
     w.op(Op.i32_shl);
     w.localSet(index);
     this.#exitIf(() => {
       w.localGet(index);
-      w.load(Op.i32_load, 2, targets);
+      w.load(system ? Op.i64_load : Op.i32_load, system ? 3 : 2, targets);
       w.localGet(PC);
-      w.op(Op.i32_ne);
+      w.op(system ? Op.i64_ne : Op.i32_ne);
     }, save);
     w.localGet(index);
-    w.load(Op.i32_load, 2, targets + 4);
+    w.load(Op.i32_load, 2, targets + (system ? 8 : 4));
     w.localSet(index);
   }
 
@@ -406,24 +465,19 @@ export class Emitter implements Body {
       w.i32Const(0);
       w.op(Op.i32_lt_s);
     }, save);
-    const indirect = block.ending === Ending.CALL_INDIRECT;
-    if (indirect) this.#lookUp(save);
+    const callee = block.ending === Ending.CALL ? layout.callee(block.callee) : undefined;
+    if (!callee) this.#lookUp(save);
     this.registers.save(dirty);
     w.localGet(PC);
     w.localGet(DEPTH);
     w.i32Const(this.#frame);
     w.op(Op.i32_add);
     w.localGet(FUEL);
-    if (indirect) {
-      w.localGet(this.scratch("index", ValType.i32));
+    if (callee && "func" in callee) w.call(callee.func);
+    else {
+      if (callee) w.i32Const(callee.table);
+      else w.localGet(this.scratch("index", ValType.i32));
       w.callIndirect(layout.type);
-    } else {
-      const callee = layout.callee(block.callee);
-      if ("func" in callee) w.call(callee.func);
-      else {
-        w.i32Const(callee.table);
-        w.callIndirect(layout.type);
-      }
     }
     w.localSet(FUEL);
     const next = block.successors[0];
@@ -432,8 +486,8 @@ export class Emitter implements Body {
       return w.br(w.depthTo(this.#leave));
     }
     w.localTee(PC);
-    w.i32Const(block.targets[0]);
-    w.op(Op.i32_ne);
+    this.#address(block.targets[0]);
+    w.op(this.#wide ? Op.i64_ne : Op.i32_ne);
     w.hint(false);
     w.brIf(w.depthTo(this.#leave));
     // A loop's start asks for itself.
@@ -457,7 +511,7 @@ export class Emitter implements Body {
     w.hint(false);
     w.if();
     // Where to go on the engine knows.
-    w.i32Const(layout.exit(block.targets[0], 0, "backdoor"));
+    this.#exitNumber(layout.exit(block.targets[0], 0, "backdoor"));
     this.#exit(CLEAN);
     w.end();
     if (next) this.#load(next);

@@ -5,18 +5,21 @@
  * remembers a run of pages with the wanted right, as two 64-bit words: its start, and how far from it an access may
  * begin. What is not in there is looked up in the page table, by a helper function, which also moves extents; it says
  * whether all accesses of the group may go straight to memory. If not, the first of them leaves. Alignment does not
- * matter to the host.
+ * matter to the host. In system mode the TLB takes the place of extents: see `system.ts`.
  *
  * @module
  */
 import type { RegionBlock } from "../engine/region.ts";
-import { Amo, Op as Ir, OPS, Slot, slotFields, WORDS } from "../ir/ops.ts";
+import { Amo, Effect, Op as Ir, OPS, Slot, SLOT_COUNT, slotFields, WORDS } from "../ir/ops.ts";
 import type { Body } from "./body.ts";
 import { type LoadOp, Op, type PlainOp, type StoreOp, ValType } from "./encoder.ts";
+import { probe } from "./system.ts";
 
 /** Page-table bits: see `Page` of the address space. */
 const LOAD_OK = 1, STORE_OK = 2;
 const PAGE_SIZE = 4096;
+/** What is added to a slot's number to tell groups of stores from those of loads. */
+const STORES_APART = SLOT_COUNT;
 const FIELDS = OPS.map(slotFields);
 
 const LOADS = new Map<number, { op: LoadOp; size: number }>([
@@ -74,8 +77,13 @@ export function rightOf(rights: number): number {
   return (rights & STORE_OK) !== 0 ? STORE_OK : LOAD_OK;
 }
 
-/** Finds the groups of a block: by word index of the record. */
-export function findGroups(block: RegionBlock): Map<number, Group> {
+/**
+ * Finds the groups of a block: by word index of the record.
+ *
+ * @param system Whether loads and stores are apart (a page is dirty only if it is stored to), and nothing is known any
+ * longer after a privileged operation.
+ */
+export function findGroups(block: RegionBlock, system = false): Map<number, Group> {
   const { ir: { code }, terminator } = block;
   const groups = new Map<number, Group>(), open = new Map<number, Group>();
   let order = 0;
@@ -84,7 +92,8 @@ export function findGroups(block: RegionBlock): Map<number, Group> {
     if (access) {
       const base = code[at + 2], offset = code[at + 4];
       const rights = LOADS.has(op) ? LOAD_OK : STORE_OK;
-      let group = open.get(base);
+      const kind = system && rights === STORE_OK ? base + STORES_APART : base;
+      let group = open.get(kind);
       if (group) {
         const low = Math.min(group.low, offset);
         const span = Math.max(group.low + group.span, offset + access.size) - low;
@@ -105,13 +114,25 @@ export function findGroups(block: RegionBlock): Map<number, Group> {
           order: order++,
           local: -1,
         };
-        open.set(base, group);
+        open.set(kind, group);
       }
       groups.set(at, group);
     }
-    if (FIELDS[op].writes) open.delete(code[at + 1]);
+    if (FIELDS[op].writes) {
+      open.delete(code[at + 1]);
+      open.delete(code[at + 1] + STORES_APART);
+    }
+    if (OPS[op].effect === Effect.SYSTEM) open.clear();
   }
   return groups;
+}
+
+/** Whether a block loads or stores. */
+export function accessesMemory({ ir: { code }, terminator }: RegionBlock): boolean {
+  for (let at = 0; at < terminator; at += WORDS) {
+    if (LOADS.has(code[at]) || STORES.has(code[at]) || ATOMICS.has(code[at])) return true;
+  }
+  return false;
 }
 
 /** Writes a load, store or atomic; false if the record is something else. */
@@ -171,6 +192,10 @@ function check(
 ): void {
   const { w } = c, address = c.scratch("address", ValType.i64);
   const right = rightOf(rights);
+  if (c.layout.system) {
+    const store = right === STORE_OK;
+    return probe(c, block, at, { base, low, span, store, local, aligned });
+  }
   const { offset: extent, slack } = c.extent(base, right, span);
   c.registers.get(base);
   if (low !== 0) {

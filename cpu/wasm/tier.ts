@@ -9,21 +9,23 @@
  */
 import { GUEST_OFFSET, PAGE_TABLE_OFFSET, TABLES_OFFSET } from "../../mmu/arena.ts";
 import type { Arena } from "../../mmu/arena.ts";
+import { TLB_CONTEXTS, TLB_WORD } from "../../mmu/softmmu.ts";
 import { MAX_REGION_INSNS, type Region, type RegionBlock } from "../engine/region.ts";
 import {
-  type CompilingTier,
+  CONTEXT_WORD,
   EXIT_PC_SLOT,
   FUEL_WORD,
   newStats,
+  type SystemTier,
   type TierServices,
   type TierStats,
 } from "../engine/tier.ts";
 import { type EmitLayout, type ExitReason, FAR_EXIT } from "./body.ts";
-import { Emitter, FUNCTION_TYPE } from "./emitter.ts";
+import { Emitter, functionType } from "./emitter.ts";
 import { BodyWriter, ModuleWriter, ValType } from "./encoder.ts";
 import { type Helper, HELPERS } from "./helpers.ts";
 import { listRegion } from "./listing.ts";
-import { hasFusedMultiplyAdd, makeEntry, makeStub } from "./runtime.ts";
+import { hasFusedMultiplyAdd, makeEntry, makeStub, makeSystemEntry } from "./runtime.ts";
 
 /** Entries of the cache of indirect targets, and where it is in the arena. */
 const TARGET_ENTRIES = 4096;
@@ -31,6 +33,9 @@ const TARGETS_OFFSET = TABLES_OFFSET + 0x2_0000;
 /** Extents, 16 bytes each; in place of the first are other cells of the helper functions. */
 const EXTENTS_OFFSET = TABLES_OFFSET + 0xb_0000;
 const MAX_EXTENTS = 16384;
+/** In system mode the cache of targets has a bank for each context, of entries of four words, in place of the extents. */
+const SYSTEM_ENTRIES = MAX_EXTENTS / TLB_CONTEXTS;
+const TWO32 = 0x1_0000_0000;
 /** Room for what is compiled next: an extent an access is more than it can need. */
 const EXTENTS_RESERVE = 4 * MAX_REGION_INSNS;
 
@@ -83,10 +88,10 @@ export interface WasmUsage {
 
 /** A module and what belongs to it. */
 interface Module {
-  /** Its functions, by guest address. */
+  /** Its functions, by key. */
   readonly functions: Map<number, CallableFunction>;
   readonly bytes: number;
-  /** Guest addresses whose table index its code names. */
+  /** Keys of regions whose table index its code names. */
   readonly references: ReadonlySet<number>;
   /** Numbers of its exits. */
   readonly exits: readonly number[];
@@ -103,7 +108,7 @@ interface ExitRecord {
 }
 
 /** Compiles and runs regions on one arena. */
-export class WasmTier implements CompilingTier {
+export class WasmTier implements SystemTier {
   readonly name = "wasm";
   readonly stats: TierStats = newStats();
   readonly #arena: Arena;
@@ -116,10 +121,10 @@ export class WasmTier implements CompilingTier {
   readonly #freeExtents: number[] = [];
   #keptExtents = 0;
   #topExtent = 1;
-  /** Every module, oldest first, and by the guest addresses of its functions. */
+  /** Every module, oldest first, and by the keys of its functions. */
   readonly #modules = new Set<Module>();
-  readonly #byPc = new Map<number, Module>();
-  /** Table index of every guest address that is compiled or called, and how many modules name it. */
+  readonly #byKey = new Map<number, Module>();
+  /** Table index of every region that is compiled or called, by its key, and how many modules name it. */
   readonly #indices = new Map<number, { index: number; uses: number }>();
   readonly #freeIndices: number[] = [];
   #nextIndex = 0;
@@ -129,18 +134,31 @@ export class WasmTier implements CompilingTier {
   readonly #removed: Module[] = [];
   readonly #stub: CallableFunction;
   readonly #enter: (pc: number, index: number) => number;
+  readonly #enterSystem: ((index: number) => number) | undefined;
   readonly #fused: boolean;
+  /** Whether it is for system mode. */
+  readonly #system: boolean;
+  /** Entries of the cache of targets that `cacheTarget` filled. */
+  #cached: number[] = [];
 
   constructor(arena: Arena, services: TierServices, options: WasmTierOptions = {}) {
     this.#arena = arena;
     this.#services = services;
     this.#limits = { ...LIMITS, ...options.limits };
     this.#dump = options.dump;
-    this.#targets = new Int32Array(arena.memory.buffer, TARGETS_OFFSET, TARGET_ENTRIES * 2);
-    this.#targets.fill(-1);
-    this.#extents = new Int32Array(arena.memory.buffer, EXTENTS_OFFSET, MAX_EXTENTS * 4);
+    const { buffer } = arena.memory;
+    this.#system = services.reach !== undefined;
+    this.#extents = new Int32Array(buffer, EXTENTS_OFFSET, MAX_EXTENTS * 4);
     this.#extents.fill(0);
-    this.#stub = makeStub();
+    this.#targets = this.#system
+      ? this.#extents
+      : new Int32Array(buffer, TARGETS_OFFSET, TARGET_ENTRIES * 2);
+    this.#targets.fill(-1);
+    this.#stub = makeStub(this.#system);
+    if (this.#system) {
+      const pc = EXIT_PC_SLOT * 8;
+      this.#enterSystem = makeSystemEntry(arena.memory, this.#table, FUEL_WORD * 4, pc);
+    }
     this.#enter = makeEntry(arena.memory, this.#table, FUEL_WORD * 4);
     this.#fused = hasFusedMultiplyAdd();
   }
@@ -156,10 +174,12 @@ export class WasmTier implements CompilingTier {
     const import32 = m.type([ValType.i32], [ValType.i32]);
     const step = m.importFunction("e", "s", import32);
     const backdoor = m.importFunction("e", "b", import32);
+    const { i32 } = ValType, system = this.#system;
+    const reach = system ? m.importFunction("e", "r", m.type([i32, i32, i32], [i32])) : 0;
     const pages = this.#arena.memory.buffer.byteLength / 65536;
     m.importMemory("e", "m", pages, pages);
     m.importTable("e", "t", ValType.funcref, 0);
-    const type = m.type(FUNCTION_TYPE.params, FUNCTION_TYPE.results);
+    const { params, results } = functionType(system), type = m.type(params, results);
     const functions = new Map(
       regions.map(({ pc }) => [pc, m.declare(type, `region_${pc.toString(16)}`)]),
     );
@@ -169,8 +189,9 @@ export class WasmTier implements CompilingTier {
       guest: GUEST_OFFSET,
       fuel: FUEL_WORD * 4,
       exitPc: EXIT_PC_SLOT * 8,
-      targets: TARGETS_OFFSET,
-      targetEntries: TARGET_ENTRIES,
+      targets: system ? EXTENTS_OFFSET : TARGETS_OFFSET,
+      targetEntries: system ? SYSTEM_ENTRIES : TARGET_ENTRIES,
+      ...(system ? { system: { tlb: TLB_WORD * 4, context: CONTEXT_WORD * 4, reach } } : {}),
       step,
       backdoor,
       type,
@@ -178,7 +199,7 @@ export class WasmTier implements CompilingTier {
       callee: (pc) => {
         const func = functions.get(pc);
         if (func !== undefined) return { func };
-        return { table: this.#refer(pc, references) };
+        return system ? undefined : { table: this.#refer(pc, references) };
       },
       extent: () => {
         const number = this.#freeExtents.pop() ?? this.#topExtent++;
@@ -212,7 +233,7 @@ export class WasmTier implements CompilingTier {
       m.body(functions.get(region.pc)!, body);
       if (this.#dump) listings.push(this.#list(region, emitter, exits.slice(from)));
       m.exportFunction(region.pc.toString(16), functions.get(region.pc)!);
-      this.#refer(region.pc, references);
+      this.#refer(region.key, references);
     }
     for (const [name, index] of helpers) {
       w.start(HELPERS[name].params.length);
@@ -225,13 +246,16 @@ export class WasmTier implements CompilingTier {
       e: {
         s: this.#services.step,
         b: this.#services.backdoor,
+        ...(system ? { r: this.#services.reach } : {}),
         m: this.#arena.memory,
         t: this.#table,
       },
     });
     const module: Module = {
       functions: new Map(
-        regions.map(({ pc }) => [pc, instance.exports[pc.toString(16)] as CallableFunction]),
+        regions.map((
+          { pc, key },
+        ) => [key, instance.exports[pc.toString(16)] as CallableFunction]),
       ),
       bytes: bytes.length,
       references,
@@ -240,7 +264,7 @@ export class WasmTier implements CompilingTier {
       linked: false,
     };
     this.#modules.add(module);
-    for (const { pc } of regions) this.#byPc.set(pc, module);
+    for (const { key } of regions) this.#byKey.set(key, module);
     this.#link(module);
     this.stats.regions += regions.length;
     this.stats.bytes += bytes.length;
@@ -251,30 +275,31 @@ export class WasmTier implements CompilingTier {
   }
 
   #list(region: Region, { w, marks }: Emitter, exits: readonly number[]): string {
+    const reach: [number, string][] = this.#system ? [[2, "reach"]] : [];
     return listRegion({
       region,
       body: w.finish(),
       marks: marks!,
       names: {
         locals: w.localNames ?? new Map(),
-        functions: new Map([[0, "step"], [1, "backdoor"]]),
+        functions: new Map([[0, "step"], [1, "backdoor"], ...reach]),
       },
       exits: exits.map((number) => ({ number: FAR_EXIT - 1 - number, ...this.#exits[number]! })),
       disassemble: (pc) => this.#dump!.disassemble(pc),
     });
   }
 
-  /** Table index of a guest address, which a module names from now on. */
-  #refer(pc: number, references: Set<number>): number {
-    let entry = this.#indices.get(pc);
+  /** Table index of a region by its key, which a module names from now on. */
+  #refer(key: number, references: Set<number>): number {
+    let entry = this.#indices.get(key);
     if (!entry) {
       const index = this.#freeIndices.pop() ?? this.#nextIndex++;
       if (index >= this.#table.length) this.#table.grow(this.#table.length);
       this.#table.set(index, this.#stub);
-      this.#indices.set(pc, entry = { index, uses: 0 });
+      this.#indices.set(key, entry = { index, uses: 0 });
     }
-    if (!references.has(pc)) {
-      references.add(pc);
+    if (!references.has(key)) {
+      references.add(key);
       entry.uses++;
     }
     return entry.index;
@@ -287,6 +312,8 @@ export class WasmTier implements CompilingTier {
     for (const [pc, compiled] of module.functions) {
       const { index } = this.#indices.get(pc)!;
       this.#table.set(index, compiled);
+      // There the engine says where to.
+      if (this.#system) continue;
       const entry = (pc >>> 1 & TARGET_ENTRIES - 1) * 2;
       this.#targets[entry] = pc;
       this.#targets[entry + 1] = index;
@@ -297,6 +324,7 @@ export class WasmTier implements CompilingTier {
     module.linked = false;
     for (const pc of module.functions.keys()) {
       this.#table.set(this.#indices.get(pc)!.index, this.#stub);
+      if (this.#system) continue;
       const entry = (pc >>> 1 & TARGET_ENTRIES - 1) * 2;
       if (this.#targets[entry] === pc) this.#targets[entry] = -1;
     }
@@ -330,11 +358,12 @@ export class WasmTier implements CompilingTier {
     this.#modules.delete(module);
     this.stats.kept -= module.bytes;
     this.#keptExtents -= module.extents.length;
-    for (const pc of module.functions.keys()) this.#byPc.delete(pc);
+    const keys = [...module.functions.keys()];
+    for (const key of keys) this.#byKey.delete(key);
     this.#removed.push(module);
-    const pcs = [...module.functions.keys()];
     module.functions.clear();
-    for (const pc of pcs) this.#services.dropped(pc);
+    if (this.#system) this.flushTargets();
+    for (const key of keys) this.#services.dropped(key);
   }
 
   /** Takes back what removed modules had, which don't run now. */
@@ -355,9 +384,24 @@ export class WasmTier implements CompilingTier {
     this.#removed.length = 0;
   }
 
-  drop(pc: number): void {
-    const module = this.#byPc.get(pc);
+  drop(key: number): void {
+    const module = this.#byKey.get(key);
     if (module) this.#remove(module);
+  }
+
+  cacheTarget(context: number, pc: number, key: number): void {
+    const entry = (context * SYSTEM_ENTRIES + (pc >>> 1 & SYSTEM_ENTRIES - 1)) * 4;
+    const targets = this.#targets;
+    targets[entry] = pc | 0;
+    targets[entry + 1] = Math.floor(pc / TWO32) | 0;
+    targets[entry + 2] = this.#indices.get(key)!.index;
+    this.#cached.push(entry);
+  }
+
+  flushTargets(): void {
+    // An odd address is never looked for.
+    for (const entry of this.#cached) this.#targets[entry] = -1;
+    this.#cached = [];
   }
 
   forgetRights(): void {
@@ -368,7 +412,7 @@ export class WasmTier implements CompilingTier {
   get usage(): WasmUsage {
     return {
       modules: this.#modules.size,
-      functions: this.#byPc.size,
+      functions: this.#byKey.size,
       named: this.#indices.size,
       table: this.#table.length,
       exits: this.#exits.length - this.#freeExits.length,
@@ -380,24 +424,33 @@ export class WasmTier implements CompilingTier {
 
   // ---- running ----
 
-  has(pc: number): boolean {
-    const module = this.#byPc.get(pc);
+  has(key: number): boolean {
+    const module = this.#byKey.get(key);
     if (module === undefined) return false;
     if (!module.linked) this.#link(module);
     return true;
   }
 
-  run(pc: number): number {
-    return this.#leave(this.#enter(pc, this.#indices.get(pc)!.index));
+  run(pc: number, key = pc): number {
+    const { index } = this.#indices.get(key)!, enter = this.#enterSystem;
+    if (enter === undefined) return this.#leave(this.#enter(pc, index));
+    const words = this.#arena.r, lo = EXIT_PC_SLOT * 2;
+    words[lo] = pc | 0;
+    words[lo + 1] = Math.floor(pc / TWO32) | 0;
+    const exit = enter(index);
+    return exit !== 0 ? this.#leave(exit) : this.#plain(words[lo + 1] * TWO32 + (words[lo] >>> 0));
   }
 
-  /** Where execution goes on, given what a compiled function returned. */
+  /** A guest address that a function returned. */
+  #plain(pc: number): number {
+    // Of these the fuel tells which is which.
+    this.#count(this.#arena.r[FUEL_WORD] < 0 ? "fuel" : "target");
+    return pc;
+  }
+
+  /** Where execution goes on, given what a compiled function returned: an address, or the number of an exit. */
   #leave(next: number): number {
-    if (next >= 0) {
-      // Of these the fuel tells which is which.
-      this.#count(this.#arena.r[FUEL_WORD] < 0 ? "fuel" : "target");
-      return next;
-    }
+    if (next >= 0) return this.#plain(next);
     if (next === FAR_EXIT) {
       this.#count("target");
       return Number(this.#arena.q[EXIT_PC_SLOT]);

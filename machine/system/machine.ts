@@ -8,6 +8,8 @@ import type { ErrorPolicy } from "../../backdoor/channel.ts";
 import type { ChannelGeometry } from "../../backdoor/protocol.ts";
 import type { CallbackModule } from "../../backdoor/types.ts";
 import { Stay } from "../../cpu/engine/system_cpu.ts";
+import type { TierStats } from "../../cpu/engine/tier.ts";
+import type { WasmTier } from "../../cpu/wasm/tier.ts";
 import { MAX_HARTS } from "../../mmu/softmmu.ts";
 import { MachineError, readProgram } from "../program.ts";
 import { type InputSource, type OutputSink, streamsOf } from "../streams.ts";
@@ -51,6 +53,11 @@ export interface SystemMachineOptions {
   drives?: (string | Drive)[];
   /** A second console, by virtio: gets what the guest sends there. */
   virtioConsole?: (bytes: Uint8Array<ArrayBuffer>) => void;
+  /**
+   * What executes guest code: "interp"; "wasm", which compiles everything at its first execution; "auto" compiles what
+   * is hot. The last if absent.
+   */
+  tier?: "auto" | "interp" | "wasm";
   /** Time goes on with instructions, so that a run can be repeated; else with the host's clock. */
   icount?: boolean;
   /** Serial console: input; "null" if absent. */
@@ -85,6 +92,26 @@ export interface SystemMachineCpu {
   setRegister(name: string, value: bigint | number): void;
   /** The instruction at a virtual address: bytes, word and assembly text. */
   disassemble(pc: number): { length: number; bits: number; text: string };
+}
+
+/** Figures of a machine; keys as `--stats=json` prints them. */
+export interface SystemStats {
+  /** Guest instructions executed by all harts. */
+  instructions: number;
+  /** Seconds of host time in `run`, waiting included. */
+  seconds: number;
+  /** Millions of guest instructions a second. */
+  mips: number;
+  /** Share of instructions executed by each tier, 0 to 1; since the last restart. */
+  tiers: Record<string, number>;
+  /** Blocks of translated code. */
+  blocks: number;
+  /** What each compiling tier made, by its name. */
+  compiled: Record<string, TierStats>;
+  /** Pages that were looked up in page tables and entered into a TLB. */
+  tlb_misses: number;
+  /** Loads and stores that reached a device. */
+  device_accesses: number;
 }
 
 /** How a run of a machine ended. */
@@ -135,6 +162,7 @@ export class SystemMachine {
   readonly #console: Console;
   readonly #drives: readonly Drive[];
   readonly #plan: BackdoorPlan | undefined;
+  readonly #tier: typeof WasmTier | undefined;
   #backdoor: SystemBackdoor | undefined;
   readonly #closers: readonly (() => Promise<void>)[];
   #board!: VirtBoard;
@@ -160,8 +188,10 @@ export class SystemMachine {
     images: BootImages,
     drives: readonly Drive[],
     plan: BackdoorPlan | undefined,
+    tier: typeof WasmTier | undefined,
   ) {
     this.#plan = plan;
+    this.#tier = tier;
     this.#options = options;
     this.#images = images;
     this.#drives = drives;
@@ -221,7 +251,10 @@ export class SystemMachine {
       const plan = options.backdoor === undefined
         ? undefined
         : await planBackdoor(options.backdoor, options.backdoorGeometry);
-      const machine = new SystemMachine(options, images, opened, plan);
+      const tier = options.tier === "interp"
+        ? undefined
+        : (await import("../../cpu/wasm/tier.ts")).WasmTier;
+      const machine = new SystemMachine(options, images, opened, plan, tier);
       await machine.#backdoor?.channel.start();
       return machine;
     } catch (cause) {
@@ -256,6 +289,7 @@ export class SystemMachine {
       harts: options.harts ?? 1,
       memory: options.memory ?? DEFAULT_MEMORY,
       icount: options.icount ?? false,
+      ...(options.tier === "wasm" ? { heat: 0 } : {}),
       send: (byte) => this.#console.send(byte),
       finish: (how) => this.#requestFinish(how),
       virtio: devices,
@@ -271,7 +305,8 @@ export class SystemMachine {
         instructions: () => this.instructions,
       });
     }
-    const { cpu } = board;
+    const { cpu } = board, Tier = this.#tier;
+    if (Tier) cpu.addTier((services) => new Tier(board.bus.ram.arena, services));
     const builtIn = boot(board, images, random);
     this.#stopped = board.harts.map((_, id) => builtIn && id > 0);
     this.#sbi = builtIn
@@ -322,6 +357,22 @@ export class SystemMachine {
   /** Seconds of host time in {@linkcode run}. */
   get seconds(): number {
     return this.#seconds;
+  }
+
+  /** Figures so far. */
+  stats(): SystemStats {
+    const { cpu, bus } = this.#board, { tier, tierInstructions, cache } = cpu;
+    const { instructions } = this, share = instructions > 0 ? tierInstructions / instructions : 0;
+    return {
+      instructions,
+      seconds: this.#seconds,
+      mips: this.#seconds > 0 ? instructions / this.#seconds / 1e6 : 0,
+      tiers: tier ? { interp: 1 - share, [tier.name]: share } : { interp: 1 },
+      blocks: cache.translated,
+      compiled: tier ? { [tier.name]: structuredClone(tier.stats) } : {},
+      tlb_misses: cpu.tlbMisses,
+      device_accesses: bus.accesses,
+    };
   }
 
   /** How the machine ended; undefined before. */

@@ -55,6 +55,8 @@ export interface BoardOptions {
   memory: number;
   /** Time goes on with instructions. */
   icount: boolean;
+  /** See `SystemCpuOptions.heat`. */
+  heat?: number;
   /** Takes what the guest writes to the serial port. */
   send: (byte: number) => void;
   /** Takes the guest's wish to end. */
@@ -98,6 +100,7 @@ export class VirtBoard {
         return hart;
       },
       time: () => this.clint.time(),
+      ...(options.heat === undefined ? {} : { heat: options.heat }),
     });
     this.harts = harts;
     this.clock = options.icount ? new InstructionClock(() => cpu.instructions) : new HostClock();

@@ -1,0 +1,34 @@
+/**
+ * Text of `--stats`.
+ *
+ * @module
+ */
+import type { TierStats } from "../cpu/engine/tier.ts";
+
+/** What every kind of machine counts. */
+interface Figures {
+  instructions: number;
+  seconds: number;
+  mips: number;
+  tiers: Record<string, number>;
+  blocks: number;
+  compiled: Record<string, TierStats>;
+}
+
+/** Lines for people; the first goes on with `more`. */
+export function statsLines(stats: Figures, more: string): string[] {
+  const tiers = Object.entries(stats.tiers).map(([name, share]) =>
+    `${name} ${(share * 100).toFixed(1)}%`
+  );
+  const compiled = Object.entries(stats.compiled).map(([name, tier]) => {
+    const exits = Object.entries(tier.exits).map(([reason, count]) => `${reason} ${count}`);
+    return `${name}: ${tier.regions} regions compiled, ${tier.evicted} evicted, ` +
+      `${tier.bytes} bytes, ${tier.kept} kept, ${tier.milliseconds.toFixed(1)} ms; ` +
+      `exits: ${exits.join(", ") || "none"}`;
+  });
+  return [
+    `${stats.instructions} instructions in ${stats.seconds.toFixed(3)} s, ` +
+    `${stats.mips.toFixed(1)} MIPS; tiers: ${tiers.join(", ")}; blocks: ${stats.blocks}${more}`,
+    ...compiled,
+  ];
+}

@@ -1,0 +1,154 @@
+/**
+ * What system mode adds in WebAssembly: memory through the TLB (mmu/softmmu.ts), and privileged operations.
+ *
+ * A load or store compares the page of its last byte with the tag in the entry of its first byte's page. They differ
+ * also where an access goes on in the next page, whose entry is another one. Where they differ an imported function
+ * finds the page (walks tables, fills the TLB), and execution goes on here; what is not memory, or faults, or is
+ * watched leaves. Accesses of one block through one register share a comparison.
+ *
+ * @module
+ */
+import { STORE_WORDS, TLB_ENTRIES } from "../../mmu/softmmu.ts";
+import { Exit } from "../engine/exits.ts";
+import { Ending, type RegionBlock } from "../engine/region.ts";
+import { Reach } from "../engine/tier.ts";
+import { Op as Ir, OPS, slotFields, WORDS } from "../ir/ops.ts";
+import type { Body } from "./body.ts";
+import { Op, ValType } from "./encoder.ts";
+import { loadLimits } from "./float.ts";
+
+/** Bytes of an entry are 16; its place is the address' page number times that. */
+const ENTRY_SHIFT = 12 - 4, ENTRY_MASK = (TLB_ENTRIES - 1) << 4;
+const PAGE_MASK = -4096;
+const FIELDS = OPS.map(slotFields);
+
+/** Accesses that are checked together, through one register. */
+interface Probe {
+  /** Slot with the address. */
+  base: number;
+  /** Lowest byte, relative to the base, and bytes from there. */
+  low: number;
+  span: number;
+  store: boolean;
+  /** Gets the offset in guest memory. */
+  local: number;
+  aligned: boolean;
+}
+
+/** Puts the offset of guest memory into the local; leaves unless all bytes are there. */
+export function probe(
+  c: Body,
+  block: RegionBlock,
+  at: number,
+  { base, low, span, store, local, aligned }: Probe,
+): void {
+  const { w } = c, { reach } = c.layout.system!;
+  const address = c.scratch("address", ValType.i64), entry = c.scratch("entry", ValType.i32);
+  const table = store ? STORE_WORDS * 4 : 0;
+  c.registers.get(base);
+  if (low !== 0) {
+    w.i64Const(low);
+    w.op(Op.i64_add);
+  }
+  w.localTee(address);
+  w.op(Op.i32_wrap_i64);
+  w.localTee(local);
+  w.i32Const(ENTRY_SHIFT);
+  w.op(Op.i32_shr_u);
+  w.i32Const(ENTRY_MASK);
+  w.op(Op.i32_and);
+  w.localGet(c.tlb);
+  w.op(Op.i32_add);
+  w.localTee(entry);
+  w.load(Op.i64_load, 3, table);
+  w.localGet(address);
+  if (span > 1 && !aligned) {
+    w.i64Const(span - 1);
+    w.op(Op.i64_add);
+  }
+  // A tag is a multiple of 4096: a misaligned address differs.
+  w.i64Const(aligned ? PAGE_MASK | span - 1 : PAGE_MASK);
+  w.op(Op.i64_and);
+  w.op(Op.i64_ne);
+  w.hint(false);
+  w.if();
+  w.localGet(local);
+  w.localGet(address);
+  w.i64Const(32);
+  w.op(Op.i64_shr_u);
+  w.op(Op.i32_wrap_i64);
+  w.i32Const(span | (store ? Reach.STORE : 0) | (aligned ? Reach.ALIGNED : 0));
+  w.call(reach);
+  w.localTee(local);
+  w.i32Const(-1);
+  w.op(Op.i32_eq);
+  w.hint(false);
+  w.if();
+  c.leave(block, at, "memory");
+  w.end();
+  w.else();
+  w.localGet(local);
+  w.localGet(entry);
+  w.load(Op.i32_load, 2, table + 8);
+  w.op(Op.i32_add);
+  w.localSet(local);
+  w.end();
+}
+
+/** Reads where the TLB of the context is; it changes only while compiled code calls something. */
+export function loadTlb(c: Body): void {
+  const { w } = c;
+  w.i32Const(0);
+  w.load(Op.i32_load, 2, c.layout.system!.tlb);
+  w.i32Const(2);
+  w.op(Op.i32_shl);
+  w.localSet(c.tlb);
+}
+
+/** Writes a privileged operation or the gate before one; false if the record is something else. */
+export function emitSystem(c: Body, block: RegionBlock, at: number): boolean {
+  const { w, registers } = c, { code, insns, count } = block.ir;
+  if (code[at] === Ir.gate) {
+    registers.get(code[at + 2]);
+    w.i64Const(0);
+    w.op(Op.i64_ne);
+    w.hint(false);
+    w.if();
+    c.leave(block, at, "float");
+    w.end();
+    return true;
+  }
+  if (code[at] !== Ir.sys) return false;
+  // An operation that says where to go on is the run loop's, with its whole instruction.
+  if (
+    block.ending === Ending.TRAP && insns[at / WORDS] === insns[block.terminator / WORDS]
+  ) {
+    c.leave(block, at, "trap");
+    return true;
+  }
+  const status = c.scratch("status", ValType.i32);
+  registers.save(new Set(FIELDS[Ir.sys].reads.map((field) => code[at + field])));
+  // Counters want the fuel at the start of the block, of which all instructions were paid for.
+  w.i32Const(0);
+  c.pushFuel();
+  w.i32Const(count);
+  w.op(Op.i32_add);
+  w.store(Op.i32_store, 2, c.layout.fuel);
+  w.i32Const(c.layout.codeIndex(block) + at);
+  w.call(c.layout.step);
+  w.localTee(status);
+  w.i32Const(Exit.FAULT);
+  w.op(Op.i32_eq);
+  w.hint(false);
+  w.if();
+  c.leave(block, at, "op");
+  w.end();
+  registers.load([code[at + 1]]);
+  w.localGet(status);
+  w.if();
+  c.leaveAfter(block, at, "op");
+  w.end();
+  if (c.tlb >= 0) loadTlb(c);
+  loadLimits(c);
+  return true;
+}
