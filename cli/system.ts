@@ -49,6 +49,10 @@ function optionsOf(args: SystemArguments): SystemMachineOptions {
   if (kernel === undefined && (bios === undefined || bios === "none")) {
     throw usage("a machine needs --kernel, --bios or a program; try --help");
   }
+  const virtio = one("virtio");
+  if (virtio !== undefined && virtio !== "mmio" && virtio !== "pci") {
+    throw usage(`--virtio ${virtio}: one of mmio, pci`);
+  }
   const options: SystemMachineOptions = {
     stdin: "inherit",
     stdout: "inherit",
@@ -64,6 +68,7 @@ function optionsOf(args: SystemArguments): SystemMachineOptions {
   if (harts !== undefined) options.harts = harts;
   if (xlen !== undefined) options.xlen = xlen as 32 | 64;
   if (memory !== undefined) options.memory = memory;
+  if (virtio !== undefined) options.virtio = virtio;
   if (trace) options.trace = trace;
   const tier = one("tier");
   if (tier === "auto" || tier === "interp" || tier === "wasm") options.tier = tier;

@@ -6,7 +6,7 @@
 
 /** Options with a value that only system mode has. */
 export const SYSTEM_STRINGS = [
-  ...["machine", "bios", "kernel", "initrd", "append", "drive", "smp", "xlen"],
+  ...["machine", "bios", "kernel", "initrd", "append", "drive", "smp", "xlen", "virtio"],
 ];
 /** Flags that only system mode has. */
 export const SYSTEM_FLAGS = ["icount"];
@@ -21,6 +21,7 @@ export const SYSTEM_HELP = `System mode: deno run -A mod.ts --machine virt [opti
   --initrd FILE           initial RAM disk
   --append TEXT           kernel command line
   --drive FILE[:HOW]      disk image in raw form; HOW is ro, or snapshot (changes are forgotten)
+  --virtio HOW            how disks and other virtio devices are reached: mmio (default) or pci
   --smp N                 number of harts, 1 to 8 (default 1)
   --xlen N                64 or 32, where no ELF file says it (default 64)
   --icount                time goes on with instructions: a run can be repeated

@@ -40,14 +40,16 @@ export interface Region {
   device: MmioDevice;
 }
 
-/** Guest memory at a second place. */
+/** Guest memory at a second place. Who moves it has to have all TLBs flushed. */
 export interface Window {
   /** First physical address. */
   start: number;
-  /** Bytes. */
+  /** Bytes; 0: it is nowhere. */
   size: number;
   /** Offset in guest memory. */
   offset: number;
+  /** Takes stores, by offset in the window, if the memory may not be written. */
+  stores?: MmioDevice;
 }
 
 /** The physical address space of one machine. */
@@ -63,9 +65,13 @@ export class Bus {
   hi = 0;
   /** Accesses that reached a device. */
   accesses = 0;
+  /** Whether the last write reached a device. */
+  toDevice = false;
   readonly #regions: Region[] = [];
   readonly #windows: Window[] = [];
   #last: Region | undefined;
+  /** The window whose device took the last store. */
+  #lastStores: Window | undefined;
   readonly #m8: Uint8Array;
   readonly #m32: Int32Array;
 
@@ -163,19 +169,10 @@ export class Bus {
     return true;
   }
 
-  /** Writes the low `size` bytes of a pair; false if nothing takes them. Translated code in RAM is dropped. */
-  write(address: number, size: number, lo: number, hi: number): boolean {
-    const offset = this.ramOffset(address, size);
-    if (offset >= 0) {
-      const view = this.ram.writeView(offset, size);
-      if (!view) return false;
-      for (let i = 0; i < size; i++) view[i] = (i < 4 ? lo >>> 8 * i : hi >>> 8 * (i - 4)) & 255;
-      return true;
-    }
-    const region = this.#find(address, size);
-    if (!region) return false;
+  /** Gives a store to a device. */
+  #store(device: MmioDevice, at: number, size: number, lo: number, hi: number): boolean {
     this.accesses++;
-    const { device } = region, at = address - region.start;
+    this.toDevice = true;
     if (at % size !== 0) return false;
     if (size === 8) {
       if (device.write64) return device.write64(at, lo, hi) !== false;
@@ -183,5 +180,32 @@ export class Bus {
     }
     const mask = size === 4 ? 0xffff_ffff : size === 2 ? 0xffff : 0xff;
     return device.write(at, size, (lo & mask) >>> 0) !== false;
+  }
+
+  /** Writes the low `size` bytes of a pair; false if nothing takes them. Translated code in RAM is dropped. */
+  write(address: number, size: number, lo: number, hi: number): boolean {
+    const last = this.#lastStores;
+    if (last && address >= last.start && address + size <= last.start + last.size) {
+      return this.#store(last.stores!, address - last.start, size, lo, hi);
+    }
+    this.toDevice = false;
+    const offset = this.ramOffset(address, size);
+    if (offset >= 0) {
+      const view = this.ram.writeView(offset, size);
+      if (view) {
+        for (let i = 0; i < size; i++) view[i] = (i < 4 ? lo >>> 8 * i : hi >>> 8 * (i - 4)) & 255;
+        return true;
+      }
+      const window = this.#windows.find((w) =>
+        w.stores && address >= w.start && address + size <= w.start + w.size
+      );
+      if (window) {
+        this.#lastStores = window;
+        return this.#store(window.stores!, address - window.start, size, lo, hi);
+      }
+    }
+    const region = this.#find(address, size);
+    return region !== undefined &&
+      this.#store(region.device, address - region.start, size, lo, hi);
   }
 }

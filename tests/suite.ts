@@ -115,6 +115,10 @@ export const FUNCTIONAL: Readonly<
     where: () => false,
     why: "is about system mode, which the interpreter executes",
   },
+  system_pci_test: {
+    where: () => false,
+    why: "is about system mode, which the interpreter executes",
+  },
   native_cache_test: {
     where: () => false,
     why: "is about files, compilers and permissions, of the native tier alone",

@@ -92,12 +92,18 @@ export async function runMachine(
   };
 }
 
-/** Runs a bare-metal program in QEMU; returns its output. */
-export async function runQemu(program: string, xlen: 32 | 64, harts: number): Promise<string> {
+/** Runs a bare-metal program in QEMU, with more devices if arguments say so; returns its output. */
+export async function runQemu(
+  program: string,
+  xlen: 32 | 64,
+  harts: number,
+  more: readonly string[] = [],
+): Promise<string> {
   const { code, stdout, stderr } = await run([
     `qemu-system-riscv${xlen}`,
     ...["-machine", "virt", "-nographic", "-bios", "none", "-smp", String(harts), "-m", "64M"],
     ...["-kernel", program],
+    ...more,
   ]);
   if (code !== 0) fail(`QEMU ended with ${code}: ${stderr}`);
   return stdout;

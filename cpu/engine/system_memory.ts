@@ -146,7 +146,7 @@ export class SystemMemory implements SlowPath {
       return this.#memoryFault(Access.STORE, Walk.ACCESS, addressLo, addressHi);
     }
     // A device may have raised an interrupt. (If it wants the machine to end it says so itself.)
-    if (bus.ramOffset(physical, size) < 0) this.leave ||= this.hart.interrupting;
+    if (bus.toDevice) this.leave ||= this.hart.interrupting;
     else this.#enter(addressLo, addressHi, true);
     return true;
   }

@@ -26,7 +26,7 @@ import type { VirtioDevice } from "./devices/virtio.ts";
 import { VirtioEntropy } from "./devices/virtio_entropy.ts";
 import { type Drive, openDrive } from "./drive.ts";
 import { Sbi } from "./sbi.ts";
-import { VirtBoard, VIRTIO_SLOTS } from "./virt.ts";
+import { VirtBoard, VIRTIO_SLOTS, type VirtioTransportName } from "./virt.ts";
 
 /** How to make a machine in system mode. */
 export interface SystemMachineOptions {
@@ -51,6 +51,8 @@ export interface SystemMachineOptions {
   harts?: number;
   /** Disks: a path with `:ro` or `:snapshot` (changes are forgotten), or an object. */
   drives?: (string | Drive)[];
+  /** How the guest reaches virtio devices, disks among them: registers in memory ("mmio", the default) or PCI. */
+  virtio?: VirtioTransportName;
   /** A second console, by virtio: gets what the guest sends there. */
   virtioConsole?: (bytes: Uint8Array<ArrayBuffer>) => void;
   /**
@@ -279,9 +281,10 @@ export class SystemMachine {
     const devices: VirtioDevice[] = this.#drives.map((drive) => new VirtioBlock(drive));
     devices.push(new VirtioEntropy(random));
     if (options.virtioConsole) devices.push(new VirtioConsole(options.virtioConsole));
-    if (devices.length > VIRTIO_SLOTS) {
+    const transport = options.virtio ?? "mmio", places = VIRTIO_SLOTS[transport];
+    if (devices.length > places) {
       throw new MachineError(
-        `Cannot add ${devices.length} virtio devices: there are ${VIRTIO_SLOTS} places`,
+        `Cannot add ${devices.length} virtio devices: there are ${places} places`,
       );
     }
     const board = this.#board = new VirtBoard({
@@ -293,6 +296,7 @@ export class SystemMachine {
       send: (byte) => this.#console.send(byte),
       finish: (how) => this.#requestFinish(how),
       virtio: devices,
+      transport,
       behind: this.#plan?.bytes ?? 0,
       nodes: this.#plan ? [channelNode(this.#plan.layout)] : [],
     });

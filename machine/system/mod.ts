@@ -6,3 +6,4 @@
  */
 export * from "./machine.ts";
 export { type Drive, MemoryDrive, SnapshotDrive } from "./drive.ts";
+export type { VirtioTransportName } from "./virt.ts";

@@ -15,10 +15,12 @@ import { Clint, CLINT_SIZE } from "./devices/clint.ts";
 import { TIMEBASE_HZ } from "./devices/device.ts";
 import { type Finish, Finisher } from "./devices/finisher.ts";
 import { GoldfishRtc } from "./devices/goldfish_rtc.ts";
+import { NO_PORTS, PCI_INTERRUPTS, PciFunction, PciHost } from "./devices/pci.ts";
 import { Plic, PLIC_SIZE, PLIC_SOURCES } from "./devices/plic.ts";
 import { Rom } from "./devices/rom.ts";
 import { Uart16550 } from "./devices/uart16550.ts";
 import { VirtioMmio } from "./devices/virtio_mmio.ts";
+import { VirtioPci } from "./devices/virtio_pci.ts";
 import type { VirtioDevice } from "./devices/virtio.ts";
 import { cells64, type FdtNode, flattenTree } from "./fdt.ts";
 
@@ -28,16 +30,28 @@ export const Place = {
   FINISHER: 0x10_0000,
   RTC: 0x10_1000,
   CLINT: 0x200_0000,
+  PCI_PORTS: 0x300_0000,
   PLIC: 0xc00_0000,
   UART: 0x1000_0000,
   VIRTIO: 0x1000_1000,
+  PCI_CONFIG: 0x3000_0000,
+  PCI_MEMORY: 0x4000_0000,
   RAM: 0x8000_0000,
 } as const;
 
 const ROM_SIZE = 0xf000, PAGE = 0x1000, UART_SIZE = 0x100;
-const Interrupt = { VIRTIO: 1, UART: 10, RTC: 11 } as const;
-/** Places for virtio devices. */
-export const VIRTIO_SLOTS = 8;
+const Interrupt = { VIRTIO: 1, UART: 10, RTC: 11, PCI: 32 } as const;
+const PCI_PORTS_SIZE = 0x1_0000, PCI_CONFIG_SIZE = 0x1000_0000, PCI_MEMORY_SIZE = 0x4000_0000;
+/** Where 64-bit addresses of the PCI bus are; the same bytes, because it is behind RAM and aligned to its size. */
+const PCI_MEMORY_64 = 0x4_0000_0000, PCI_MEMORY_64_SIZE = 0x4_0000_0000;
+/** In `ranges` of the device tree: ports, memory, memory with 64-bit addresses. */
+const PCI_SPACE = [0x100_0000, 0x200_0000, 0x300_0000] as const;
+/** Places for virtio devices, by transport. */
+export const VIRTIO_SLOTS: Readonly<Record<VirtioTransportName, number>> = { mmio: 8, pci: 30 };
+/** How a guest reaches virtio devices. */
+export type VirtioTransportName = "mmio" | "pci";
+/** The PCI slot of the backdoor. */
+export const BACKDOOR_SLOT = 31;
 /** Input clock of the serial port in Hz. */
 const UART_CLOCK = 3_686_400;
 /** Handles of nodes that others refer to. */
@@ -63,6 +77,7 @@ export interface BoardOptions {
   finish: (how: Finish) => void;
   /** At most {@linkcode VIRTIO_SLOTS}. */
   virtio: readonly VirtioDevice[];
+  transport: VirtioTransportName;
   /** Bytes of guest memory behind RAM, for what is to be reached by windows. */
   behind: number;
   /** Nodes of the device tree for devices that are added later. */
@@ -78,6 +93,7 @@ export class VirtBoard {
   readonly clock: MachineClock;
   readonly clint: Clint;
   readonly uart: Uart16550;
+  readonly pci: PciHost;
   readonly rom = new Rom(ROM_SIZE);
   readonly #rtc: GoldfishRtc;
   readonly #nodes: readonly FdtNode[];
@@ -113,9 +129,16 @@ export class VirtBoard {
     this.uart = new Uart16550(plic.line(Interrupt.UART), options.send);
     this.#rtc = new GoldfishRtc(plic.line(Interrupt.RTC), () => this.clock.wall());
     this.#virtio = Array.from(
-      { length: VIRTIO_SLOTS },
-      (_, i) => new VirtioMmio(options.virtio[i], bus, plic.line(Interrupt.VIRTIO + i)),
+      { length: VIRTIO_SLOTS.mmio },
+      (_, i) => {
+        const device = options.transport === "mmio" ? options.virtio[i] : undefined;
+        return new VirtioMmio(device, bus, plic.line(Interrupt.VIRTIO + i));
+      },
     );
+    this.pci = this.#makePci(plic);
+    if (options.transport === "pci") {
+      options.virtio.forEach((device, i) => this.pci.add(i + 1, new VirtioPci(device, bus)));
+    }
     bus.add({ start: Place.ROM, size: ROM_SIZE, device: this.rom });
     bus.add({ start: Place.FINISHER, size: PAGE, device: new Finisher(options.finish) });
     bus.add({ start: Place.RTC, size: PAGE, device: this.#rtc });
@@ -126,6 +149,62 @@ export class VirtBoard {
       bus.add({ start: Place.VIRTIO + i * PAGE, size: PAGE, device })
     );
     cpu.onPoll = () => this.poll();
+  }
+
+  #makePci(plic: Plic): PciHost {
+    const { bus, harts } = this;
+    const ranges = [
+      { start: Place.PCI_MEMORY, size: PCI_MEMORY_SIZE },
+      { start: PCI_MEMORY_64, size: PCI_MEMORY_64_SIZE },
+    ];
+    const pci = new PciHost({
+      ranges,
+      lines: Array.from({ length: PCI_INTERRUPTS }, (_, i) => plic.line(Interrupt.PCI + i)),
+      addWindow: (window) => bus.addWindow(window),
+      remapped: () => harts.forEach((hart) => hart.services.flushTlb(true)),
+    });
+    bus.add({ start: Place.PCI_PORTS, size: PCI_PORTS_SIZE, device: NO_PORTS });
+    bus.add({ start: Place.PCI_CONFIG, size: PCI_CONFIG_SIZE, device: pci });
+    for (const range of ranges) bus.add({ ...range, device: pci.range(range.start) });
+    // QEMU's host bridge.
+    pci.add(0, new PciFunction({ vendor: 0x1b36, device: 8, class: 0x06_0000 }));
+    return pci;
+  }
+
+  /** The device-tree node of the PCI host bridge. */
+  #pciNode(): FdtNode {
+    const range = (space: number, from: number, size: number) => [
+      ...[space, ...cells64(from === Place.PCI_PORTS ? 0 : from)],
+      ...[...cells64(from), ...cells64(size)],
+    ];
+    const interrupts: number[] = [];
+    for (let slot = 0; slot < PCI_INTERRUPTS; slot++) {
+      for (let pin = 0; pin < PCI_INTERRUPTS; pin++) {
+        const line = Interrupt.PCI + (slot + pin) % PCI_INTERRUPTS;
+        interrupts.push(slot << 11, 0, 0, pin + 1, PHANDLE_PLIC, line);
+      }
+    }
+    return {
+      name: `pci@${Place.PCI_CONFIG.toString(16)}`,
+      properties: {
+        "interrupt-map-mask": [PCI_INTERRUPTS - 1 << 11, 0, 0, 7],
+        "interrupt-map": interrupts,
+        "ranges": [
+          ...range(PCI_SPACE[0], Place.PCI_PORTS, PCI_PORTS_SIZE),
+          ...range(PCI_SPACE[1], Place.PCI_MEMORY, PCI_MEMORY_SIZE),
+          ...range(PCI_SPACE[2], PCI_MEMORY_64, PCI_MEMORY_64_SIZE),
+        ],
+        "reg": [...cells64(Place.PCI_CONFIG), ...cells64(PCI_CONFIG_SIZE)],
+        "dma-coherent": true,
+        "bus-range": [0, 0xff],
+        "linux,pci-domain": [0],
+        "device_type": "pci",
+        "compatible": "pci-host-ecam-generic",
+        "#size-cells": [2],
+        "#interrupt-cells": [1],
+        "#address-cells": [3],
+      },
+    };
   }
 
   /** Bytes of RAM. */
@@ -253,6 +332,7 @@ export class VirtBoard {
             "compatible": ["sifive,test1", "sifive,test0", "syscon"],
           },
         },
+        this.#pciNode(),
         ...this.#virtio.map((_, i): FdtNode => ({
           name: `virtio_mmio@${hex(Place.VIRTIO + i * PAGE)}`,
           properties: {

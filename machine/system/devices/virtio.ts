@@ -83,7 +83,6 @@ export class Chain {
       }
       const count = Math.min(piece.length - skip, bytes.length - at);
       const view = this.#bus.ram.writeView(piece.offset + skip, count);
-      // Pieces are within RAM, all of which is writable.
       view!.set(bytes.subarray(at, at + count));
       at += count;
       skip = 0;
@@ -117,10 +116,10 @@ export class Virtqueue {
     this.#nextAvailable = this.#nextUsed = 0;
   }
 
-  /** Offset in RAM of `length` bytes at a physical address, or undefined. */
+  /** Offset of `length` bytes of memory that can be written at a physical address, or undefined. */
   #ram(address: number, length: number): number | undefined {
     const offset = this.#bus.ramOffset(address, length);
-    return offset < 0 ? undefined : offset;
+    return offset < 0 || !this.#bus.ram.isWritable(offset, length) ? undefined : offset;
   }
 
   #u16(address: number): number | undefined {

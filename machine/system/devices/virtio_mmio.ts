@@ -7,7 +7,8 @@
  */
 import type { Bus } from "../../../mmu/bus.ts";
 import type { InterruptLine, MmioDevice } from "./device.ts";
-import { type Chain, Feature, QUEUE_SIZE, type VirtioDevice, Virtqueue } from "./virtio.ts";
+import { QUEUE_SIZE, type VirtioDevice } from "./virtio.ts";
+import { type QueuePart, VirtioTransport } from "./virtio_transport.ts";
 
 const R = {
   MAGIC: 0x000,
@@ -33,100 +34,43 @@ const R = {
   CONFIG: 0x100,
 } as const;
 const MAGIC = 0x7472_6976, VERSION = 2, VENDOR = 0x5054_4452;
-const DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET = 64;
-const USED_BUFFER = 1, CONFIG_CHANGE = 2;
-const TWO32 = 0x1_0000_0000;
+const ADDRESSES: Readonly<Record<number, QueuePart>> = {
+  [R.QUEUE_DESC]: "descriptors",
+  [R.QUEUE_DRIVER]: "available",
+  [R.QUEUE_DEVICE]: "used",
+};
 
 /** One place for a virtio device; it may be empty. */
 export class VirtioMmio implements MmioDevice {
-  readonly #device: VirtioDevice | undefined;
-  readonly #line: InterruptLine;
-  readonly #queues: Virtqueue[] = [];
-  #featuresSelect = 0;
-  #driverSelect = 0;
-  #driverFeatures = 0n;
-  #select = 0;
-  #status = 0;
-  #interrupt = 0;
+  readonly #transport: VirtioTransport;
 
   constructor(device: VirtioDevice | undefined, bus: Bus, line: InterruptLine) {
-    this.#device = device;
-    this.#line = line;
-    for (let i = 0; i < (device?.queues ?? 0); i++) this.#queues.push(new Virtqueue(bus));
-  }
-
-  get #features(): bigint {
-    return Feature.VERSION_1 | Feature.INDIRECT_DESC | (this.#device?.features ?? 0n);
-  }
-
-  #raise(bits: number): void {
-    this.#interrupt |= bits;
-    this.#line(this.#interrupt !== 0);
-  }
-
-  /** A queue holds nonsense: nothing goes on until the driver resets the device (section 2.1.2). */
-  #broken(): void {
-    this.#status |= NEEDS_RESET;
-    this.#raise(CONFIG_CHANGE);
-  }
-
-  #pop = (queue: number): Chain | undefined => {
-    if ((this.#status & (NEEDS_RESET | DRIVER_OK)) !== DRIVER_OK) return undefined;
-    const chain = this.#queues[queue].pop();
-    if (chain !== "broken") return chain;
-    this.#broken();
-    return undefined;
-  };
-
-  #push = (queue: number, chain: Chain, written: number): void => {
-    // After a reset the queue is another one.
-    if ((this.#status & (NEEDS_RESET | DRIVER_OK)) !== DRIVER_OK) return;
-    const told = this.#queues[queue].push(chain, written);
-    if (told === "broken") this.#broken();
-    else if (told) this.#raise(USED_BUFFER);
-  };
-
-  #reset(): void {
-    this.#status =
-      this.#select =
-      this.#featuresSelect =
-      this.#driverSelect =
-        0;
-    this.#driverFeatures = 0n;
-    for (const queue of this.#queues) queue.reset();
-    this.#interrupt = 0;
-    this.#line(false);
+    this.#transport = new VirtioTransport(device, bus, line);
   }
 
   read(offset: number, size: number): number | undefined {
-    if (offset >= R.CONFIG) {
-      const config = this.#device?.config ?? new Uint8Array(), at = offset - R.CONFIG;
-      let value = 0;
-      for (let i = size - 1; i >= 0; i--) value = value * 256 + (config[at + i] ?? 0);
-      return value;
-    }
+    const transport = this.#transport, { device, queue } = transport;
+    if (offset >= R.CONFIG) return transport.config(offset - R.CONFIG, size);
     if (size !== 4) return undefined;
-    const queue = this.#queues[this.#select];
     switch (offset) {
       case R.MAGIC:
         return MAGIC;
       case R.VERSION:
         return VERSION;
       case R.DEVICE_ID:
-        return this.#device?.id ?? 0;
+        return device?.id ?? 0;
       case R.VENDOR_ID:
         return VENDOR;
       case R.DEVICE_FEATURES:
-        if (this.#featuresSelect > 1) return 0;
-        return Number(BigInt.asUintN(32, this.#features >> BigInt(32 * this.#featuresSelect)));
+        return transport.deviceFeatures;
       case R.QUEUE_NUM_MAX:
         return queue ? QUEUE_SIZE : 0;
       case R.QUEUE_READY:
         return queue?.ready ? 1 : 0;
       case R.INTERRUPT_STATUS:
-        return this.#interrupt;
+        return transport.interrupt;
       case R.STATUS:
-        return this.#status;
+        return transport.status;
       default:
         return 0;
     }
@@ -136,75 +80,44 @@ export class VirtioMmio implements MmioDevice {
     // Configuration spaces here are read-only.
     if (offset >= R.CONFIG) return true;
     if (size !== 4) return false;
-    if (this.#device) this.#write(offset, value, this.#device);
+    if (this.#transport.device) this.#write(offset, value);
     return true;
   }
 
-  #write(offset: number, value: number, device: VirtioDevice): void {
-    const queue = this.#queues[this.#select];
+  #write(offset: number, value: number): void {
+    const transport = this.#transport;
     switch (offset) {
       case R.DEVICE_FEATURES_SEL:
-        this.#featuresSelect = value;
+        transport.deviceFeaturesSelect = value;
         break;
       case R.DRIVER_FEATURES_SEL:
-        this.#driverSelect = value;
+        transport.driverFeaturesSelect = value;
         break;
       case R.DRIVER_FEATURES:
-        if (this.#driverSelect <= 1) {
-          const shift = BigInt(32 * this.#driverSelect);
-          this.#driverFeatures = this.#driverFeatures & ~(0xffff_ffffn << shift) |
-            BigInt(value) << shift;
-        }
+        transport.driverFeatures = value;
         break;
       case R.QUEUE_SEL:
-        this.#select = value;
+        transport.select = value;
         break;
       case R.QUEUE_NUM:
-        if (queue && value > 0 && value <= QUEUE_SIZE && (value & value - 1) === 0) {
-          queue.size = value;
-        }
+        transport.setQueueSize(value);
         break;
       case R.QUEUE_READY:
-        if (queue) queue.ready = (value & 1) !== 0;
+        if (transport.queue) transport.queue.ready = (value & 1) !== 0;
         break;
       case R.QUEUE_NOTIFY:
-        if (value < this.#queues.length && (this.#status & DRIVER_OK) !== 0) device.notify(value);
+        transport.notify(value);
         break;
       case R.INTERRUPT_ACK:
-        this.#interrupt &= ~value;
-        this.#line(this.#interrupt !== 0);
+        transport.acknowledge(value);
         break;
       case R.STATUS:
-        this.#writeStatus(value, device);
+        transport.writeStatus(value);
         break;
-      default:
-        if (queue && !queue.ready) this.#writeAddress(queue, offset, value);
+      default: {
+        const part = ADDRESSES[offset & ~4];
+        if (part) transport.setQueueAddress(part, (offset & 4) !== 0, value);
+      }
     }
-  }
-
-  #writeStatus(value: number, device: VirtioDevice): void {
-    if (value === 0) {
-      this.#reset();
-      return;
-    }
-    const before = this.#status;
-    let next = value & 0xff | before & NEEDS_RESET;
-    // A driver that takes what is not offered, or does not know version 1, is not accepted.
-    const acceptable = (this.#driverFeatures & ~this.#features) === 0n &&
-      (this.#driverFeatures & Feature.VERSION_1) !== 0n;
-    if (!acceptable) next &= ~FEATURES_OK;
-    this.#status = next;
-    if ((next & DRIVER_OK) !== 0 && (before & DRIVER_OK) === 0) {
-      device.start({ pop: this.#pop, push: this.#push });
-    }
-  }
-
-  #writeAddress(queue: Virtqueue, offset: number, value: number): void {
-    const place = offset & ~4, high = (offset & 4) !== 0;
-    const merge = (old: number) =>
-      high ? value * TWO32 + old % TWO32 : Math.floor(old / TWO32) * TWO32 + value;
-    if (place === R.QUEUE_DESC) queue.descriptors = merge(queue.descriptors);
-    else if (place === R.QUEUE_DRIVER) queue.available = merge(queue.available);
-    else if (place === R.QUEUE_DEVICE) queue.used = merge(queue.used);
   }
 }
