@@ -45,6 +45,8 @@ interface Translation {
 /** Compiles and runs units on one arena. */
 export class NativeTier implements CompilingTier {
   readonly name = "native";
+  /** Units join functions themselves. */
+  readonly copies = false;
   readonly stats: TierStats = newStats();
   /** Settles when nothing is being compiled. */
   idle: Promise<void> = Promise.resolve();

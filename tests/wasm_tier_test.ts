@@ -149,6 +149,64 @@ Deno.test("Wasm tier stays in a loop with two entries when control flow is irred
   assertEquals(cpu.tier!.stats.exits.target, undefined);
 });
 
+/** Calls small functions in a loop: with two returns, through each other, with loads and stores. */
+const smallCalls = (inner: string) => `
+    li rd=5 imm=500
+  again:
+    jal rd=1 @outer
+    add rd=11 rs1=11 rs2=10
+    addi rd=5 rs1=5 imm=-1
+    bne rs1=5 rs2=0 @again
+    ecall
+  outer:
+    add rd=9 rs1=1 rs2=0
+    andi rd=10 rs1=5 imm=7
+    jal rd=1 @inner
+    addi rd=10 rs1=10 imm=1
+    add rd=1 rs1=9 rs2=0
+    beq rs1=10 rs2=0 @early
+    addi rd=10 rs1=10 imm=1
+    jalr rs1=1
+  early:
+    addi rd=10 rs1=0 imm=9
+    jalr rs1=1
+  inner:
+    slli rd=12 rs1=10 shamt=3
+    add rd=12 rs1=12 rs2=3
+    ld rd=13 rs1=12
+    add rd=13 rs1=13 rs2=10
+    sd rs1=12 rs2=13
+    ${inner}
+    jalr rs1=1
+`;
+
+Deno.test("Wasm tier copies functions in when they are small", () => {
+  const cpu = check(smallCalls("andi rd=10 rs1=13 imm=3"), { ways: [{}] });
+  check(smallCalls("andi rd=10 rs1=13 imm=3"));
+  // One function, entered once and left at the end, but for slices.
+  assertEquals(cpu.tier!.stats.exits.target, undefined);
+});
+
+Deno.test("Wasm tier leaves a copied function when it returns elsewhere", () => {
+  check(smallCalls(`
+    andi rd=10 rs1=13 imm=3
+    bne rs1=10 rs2=0 @usual
+    addi rd=1 rs1=1 imm=4
+  usual:
+  `));
+});
+
+Deno.test("Wasm tier stops at the exact instruction when a copied function faults", () => {
+  const away = `
+    addi rd=14 rs1=5 imm=-250
+    bne rs1=14 rs2=0 @here
+    addi rd=12 rs1=0 imm=0
+  here:
+    ld rd=14 rs1=12
+  `;
+  check(smallCalls(away), { end: Trap.LOAD_FAULT });
+});
+
 /** Doubles its argument by `depth` calls of itself, each with its return address on the stack. */
 const recursion = (depth: number, more = "") => `
     li rd=10 imm=${depth}
@@ -773,13 +831,15 @@ function cramped(modules: number): { pair: Pair; tier: () => WasmTier } {
   return { pair, tier: () => tier! };
 }
 
-/** Calls `count` functions in turn, each of which adds its number, `rounds` times. */
+/** Calls `count` functions in turn, each of which adds its number and has a loop (or it would be copied in). */
 function manyFunctions(count: number, rounds: number): string {
   const lines = [`li rd=5 imm=${rounds}`, "again:"];
   for (let i = 0; i < count; i++) lines.push(`jal rd=1 @f${i}`);
   lines.push("addi rd=5 rs1=5 imm=-1", "bne rs1=5 rs2=0 @again", "ecall");
   for (let i = 0; i < count; i++) {
-    lines.push(`f${i}:`, `addi rd=10 rs1=10 imm=${i}`, "xor rd=11 rs1=11 rs2=10", "jalr rs1=1");
+    lines.push(`f${i}:`, `addi rd=10 rs1=10 imm=${i}`, "li rd=6 imm=2");
+    lines.push(`l${i}:`, "addi rd=6 rs1=6 imm=-1", `bne rs1=6 rs2=0 @l${i}`);
+    lines.push("xor rd=11 rs1=11 rs2=10", "jalr rs1=1");
   }
   return lines.join("\n");
 }

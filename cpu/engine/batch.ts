@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Ending, formRegion, type Lift, type Region } from "./region.ts";
+import { formRegion } from "./form_region.ts";
+import { Ending, type Lift, type Region, type RegionOptions } from "./region.ts";
 
 /** Most guest instructions compiled at once, besides a region that is larger by itself. */
 const MAX_BATCH_INSNS = 1000;
@@ -12,13 +13,13 @@ const MAX_BATCH_INSNS = 1000;
  * The region at `pc`, and those of the functions it calls, directly or not; none if it has less than two instructions.
  *
  * @param wanted Whether a called function is to be compiled: it was executed, and isn't compiled.
- * @param key The key of a region; its address if absent.
+ * @param options How each is formed.
  */
 export function collectRegions(
   pc: number,
   lift: Lift,
   wanted: (pc: number) => boolean,
-  key: (pc: number) => number = (pc) => pc,
+  options: (pc: number) => RegionOptions = () => ({}),
 ): Region[] {
   const regions: Region[] = [], seen = new Set<number>();
   const queue = [pc];
@@ -27,7 +28,7 @@ export function collectRegions(
     if (seen.has(at)) continue;
     seen.add(at);
     if (at !== pc && !wanted(at)) continue;
-    const region = formRegion(at, lift, key(at));
+    const region = formRegion(at, lift, options(at));
     if (!region) continue;
     if (region.count < 2) {
       if (at === pc) return regions;

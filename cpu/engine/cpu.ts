@@ -401,8 +401,16 @@ export class Cpu {
   #compile(pc: number, tier: CompilingTier): void {
     if (this.#tierOf(pc) === tier) return;
     // As far as they were executed and aren't compiled.
-    const wanted = (at: number) => !this.#tierOf(at) && this.cache.get(at) !== undefined;
-    const regions = collectRegions(pc, (at, limit) => this.#lift(at, limit), wanted);
+    const executed = (at: number) => this.cache.get(at) !== undefined;
+    const wanted = (at: number) => !this.#tierOf(at) && executed(at);
+    // Where everything is compiled at once, nothing was executed before.
+    const copies = this.#heatLimit === 0 ? () => true : executed;
+    const regions = collectRegions(
+      pc,
+      (at, limit) => this.#lift(at, limit),
+      wanted,
+      () => tier.copies ? { copies } : {},
+    );
     if (regions.length === 0) return;
     const placed = new Map<IrBlock, number>();
     const { generation } = this.cache;

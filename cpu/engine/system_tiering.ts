@@ -210,10 +210,13 @@ export class SystemTiering {
       if (limit === undefined && !this.forced && at !== pc) return undefined;
       return this.#translator.liftIn(on, at, limit, pageAt(on.virtual + PAGE_SIZE) !== undefined);
     };
-    const regions = collectRegions(pc, lift, (at) => {
-      const on = pageAt(at);
-      return on !== undefined && !on.compiled.has(at) && on.blocks.has(at);
-    }, () => this.#nextKey++);
+    const executed = (at: number) => pageAt(at)?.blocks.has(at) === true;
+    const regions = collectRegions(
+      pc,
+      lift,
+      (at) => executed(at) && !pageAt(at)!.compiled.has(at),
+      () => ({ key: this.#nextKey++, ...(this.tier.copies ? { copies: executed } : {}) }),
+    );
     if (regions.length === 0) {
       page.heat.set(pc, -Infinity);
       return;

@@ -77,6 +77,8 @@ export interface CompilingTier {
   /** Name in statistics, such as "wasm". */
   readonly name: string;
   readonly stats: TierStats;
+  /** Whether its regions have copies of small functions that they call. */
+  readonly copies: boolean;
   /**
    * Compiles regions that belong together: the first is hot, the others are called by it, directly or not. Afterwards,
    * or once the tier called `TierServices.ready`, {@linkcode has} knows their addresses.

@@ -89,6 +89,12 @@ export type ExitReason =
  */
 export type Limit = "sum64" | "product64" | "sum32" | "product32";
 
+/** An extent: its offset in the arena, and the most bytes of a group that uses it. */
+export interface Extent {
+  offset: number;
+  slack: number;
+}
+
 /** One function under construction. */
 export interface Body {
   readonly w: BodyWriter;
@@ -99,7 +105,7 @@ export interface Body {
   /** Slots whose value is known to be NaN-boxed, here. */
   readonly boxed: Set<number>;
   /** The extent for accesses through a slot with a right: where it is, and the most bytes of a group that uses it. */
-  extent(slot: number, right: number, span: number): { offset: number; slack: number };
+  extent(block: RegionBlock, slot: number, right: number, span: number): Extent;
   /** System mode: local with the offset of the TLB. */
   readonly tlb: number;
   /** A local of a type for short use, the same for each name. */

@@ -11,11 +11,12 @@
  */
 import { findLiveness, isBackEdge, type Liveness } from "../engine/liveness.ts";
 import { Ending, type Region, type RegionBlock } from "../engine/region.ts";
-import { Effect, JumpHint, Op as Ir, OPS, slotFields, WORDS } from "../ir/ops.ts";
+import { Effect, JumpHint, Op as Ir, OPS, SLOT_COUNT, slotFields, WORDS } from "../ir/ops.ts";
 import {
   type Body,
   type EmitLayout,
   type ExitReason,
+  type Extent,
   FAR_EXIT,
   type Limit,
   WIDE_EXIT,
@@ -84,7 +85,7 @@ export class Emitter implements Body {
   readonly #scratch = new Map<string, number>();
   /** Whether addresses have 64 bits: system mode. */
   readonly #wide: boolean;
-  readonly #extents = new Map<number, { offset: number; slack: number }>();
+  readonly #extents = new Map<number, Extent>();
   readonly #groups: ReadonlyMap<number, Group>[];
   /** Bytes on the host's stack. */
   #frame = 0;
@@ -113,11 +114,11 @@ export class Emitter implements Body {
     this.#groups = region.blocks.map((block) => findGroups(block, this.#wide));
     if (this.#wide && region.blocks.some(accessesMemory)) this.tlb = w.local(ValType.i32, "tlb");
     else if (!this.#wide) {
-      for (const groups of this.#groups) {
-        for (const { base, rights, span } of groups.values()) {
-          this.extent(base, rightOf(rights), span);
+      region.blocks.forEach((block, i) => {
+        for (const { base, rights, span } of this.#groups[i].values()) {
+          this.extent(block, base, rightOf(rights), span);
         }
-      }
+      });
     }
     for (const block of region.blocks) {
       const { ir: { code }, terminator, ending } = block;
@@ -170,8 +171,8 @@ export class Emitter implements Body {
     return local;
   }
 
-  extent(slot: number, right: number, span: number): { offset: number; slack: number } {
-    const key = slot * 4 + right;
+  extent({ part }: RegionBlock, slot: number, right: number, span: number): Extent {
+    const key = (part * SLOT_COUNT + slot) * 4 + right;
     let extent = this.#extents.get(key);
     // Atomics, which are no groups, are at most 8 bytes.
     if (!extent) this.#extents.set(key, extent = { offset: this.layout.extent(), slack: 8 });
@@ -220,6 +221,7 @@ export class Emitter implements Body {
       if (this.#liveness.flows[block.index].save !== set) return false;
       const { ending, ir: { code }, terminator } = block;
       return (ending <= Ending.BRANCH && block.successors.includes(undefined)) ||
+        ending === Ending.RETURN ||
         (ending === Ending.INDIRECT && code[terminator + 3] !== JumpHint.CALL);
     });
   }
@@ -246,8 +248,12 @@ export class Emitter implements Body {
 
   /** Pushes a guest address that is plain. */
   #address(pc: number): void {
-    if (this.#wide) this.w.i64Const(pc | 0, Math.floor(pc / TWO32) | 0);
+    if (this.#wide) this.#address64(pc);
     else this.w.i32Const(pc);
+  }
+
+  #address64(pc: number): void {
+    this.w.i64Const(pc | 0, Math.floor(pc / TWO32) | 0);
   }
 
   /** Pushes the number of an exit. */
@@ -338,6 +344,16 @@ export class Emitter implements Body {
           this.#edge(block, i);
         });
       }
+      case Ending.RETURN:
+        this.#pushTarget(block);
+        this.#address64(block.targets[0]);
+        w.op(Op.i64_eq);
+        w.if();
+        this.#edge(block, 0);
+        w.else();
+        this.#indirect(block);
+        w.end();
+        return w.op(Op.unreachable);
       case Ending.CALL:
         if (!this.#isPlain(block.callee)) return this.#exitTo(block.callee, save, "target");
         this.#address(block.callee);
@@ -347,14 +363,7 @@ export class Emitter implements Body {
         this.#target(block);
         return this.#call(block);
       case Ending.INDIRECT:
-        this.#target(block);
-        w.localGet(PC);
-        if (code[terminator + 3] === JumpHint.RETURN) {
-          // Somebody's call waits for it, unless there is nobody.
-          w.localGet(DEPTH);
-          w.brIf(w.depthTo(this.#exits.get(save)!));
-        }
-        return w.br(w.depthTo(this.#jumps.get(save)!));
+        return this.#indirect(block);
       case Ending.BACKDOOR:
         return this.#backdoor(block);
       default:
@@ -391,13 +400,32 @@ export class Emitter implements Body {
     this.w.localGet(FUEL);
   }
 
+  /** Pushes the 64-bit target of an indirect jump. */
+  #pushTarget({ ir: { code }, terminator: at }: RegionBlock): void {
+    this.registers.get(code[at + 2]);
+    this.w.i64Const(code[at + 4], code[at + 5]);
+    this.w.op(Op.i64_and);
+  }
+
+  /** Ends a block by an indirect jump that is no call. */
+  #indirect(block: RegionBlock): void {
+    const { w } = this, { ir: { code }, terminator } = block;
+    const { save } = this.#liveness.flows[block.index];
+    this.#target(block);
+    w.localGet(PC);
+    if (code[terminator + 3] === JumpHint.RETURN) {
+      // Somebody's call waits for it, unless there is nobody.
+      w.localGet(DEPTH);
+      w.brIf(w.depthTo(this.#exits.get(save)!));
+    }
+    w.br(w.depthTo(this.#jumps.get(save)!));
+  }
+
   /** Puts the target of an indirect jump into `pc`; leaves at once if it has too many bits. */
   #target(block: RegionBlock): void {
-    const { w } = this, { ir: { code }, terminator: at } = block;
+    const { w } = this;
     const address = this.scratch("address", ValType.i64);
-    this.registers.get(code[at + 2]);
-    w.i64Const(code[at + 4], code[at + 5]);
-    w.op(Op.i64_and);
+    this.#pushTarget(block);
     w.localTee(address);
     if (!this.#wide) w.op(Op.i32_wrap_i64);
     w.localSet(PC);

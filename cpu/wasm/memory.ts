@@ -196,7 +196,7 @@ function check(
     const store = right === STORE_OK;
     return probe(c, block, at, { base, low, span, store, local, aligned });
   }
-  const { offset: extent, slack } = c.extent(base, right, span);
+  const { offset: extent, slack } = c.extent(block, base, right, span);
   c.registers.get(base);
   if (low !== 0) {
     w.i64Const(low);

@@ -10,7 +10,8 @@
 import { GUEST_OFFSET, PAGE_TABLE_OFFSET, TABLES_OFFSET } from "../../mmu/arena.ts";
 import type { Arena } from "../../mmu/arena.ts";
 import { TLB_CONTEXTS, TLB_WORD } from "../../mmu/softmmu.ts";
-import { MAX_REGION_INSNS, type Region, type RegionBlock } from "../engine/region.ts";
+import { MAX_REGION_INSNS } from "../engine/gather.ts";
+import type { Region, RegionBlock } from "../engine/region.ts";
 import {
   CONTEXT_WORD,
   EXIT_PC_SLOT,
@@ -110,6 +111,7 @@ interface ExitRecord {
 /** Compiles and runs regions on one arena. */
 export class WasmTier implements SystemTier {
   readonly name = "wasm";
+  readonly copies = true;
   readonly stats: TierStats = newStats();
   readonly #arena: Arena;
   readonly #services: TierServices;
