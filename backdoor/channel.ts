@@ -79,7 +79,7 @@ export interface HostAnswer {
 
 // Literals inline; properties of an imported object do not always.
 const DONE = 0, STOP = 1;
-const KIND_CALL = 1, STATUS_OK = 0;
+const KIND_CALL = 1, STATUS_OK = 0, DOORBELL_CALL = 1;
 const REGISTERS = -1;
 const TWO_32 = 4294967296;
 /** Offsets in a control slot, in 32-bit words. */
@@ -290,10 +290,51 @@ export class BackdoorChannel {
   ): Dispatch {
     cpu.nextPc = undefined;
     const offset = address - this.#control;
-    if ((offset & 63) === Control.DOORBELL && (size === 4 || (size === 8 && high === 0))) {
-      return this.#doorbell(cpu, offset >>> 6, low);
+    if ((offset & 63) !== Control.DOORBELL || (size !== 4 && (size !== 8 || high !== 0))) {
+      return this.#oddStore(cpu, offset, size, low, high);
     }
-    return this.#oddStore(cpu, offset, size, low, high);
+    const client = offset >>> 6, m32 = this.#m32, word = (address - Control.DOORBELL) >>> 2;
+    const command = m32[word], commandHigh = m32[word + 1];
+    if (
+      low !== DOORBELL_CALL || client >= this.#maxClients || this.#rings[client].pending ||
+      (commandHigh !== 0 && commandHigh !== command >> 31)
+    ) {
+      return this.#doorbell(cpu, client, low);
+    }
+    // As in `instruction`: a call without private methods.
+    const l0 = m32[word + 2], h0 = m32[word + 3], l1 = m32[word + 4], h1 = m32[word + 5];
+    const l2 = m32[word + 6], h2 = m32[word + 7], l3 = m32[word + 8], h3 = m32[word + 9];
+    const words = cpu.argWords;
+    words[0] = l0;
+    words[1] = h0;
+    words[2] = l1;
+    words[3] = h1;
+    words[4] = l2;
+    words[5] = h2;
+    words[6] = l3;
+    words[7] = h3;
+    cpu.client = client;
+    this.#calls++;
+    let result;
+    try {
+      result = this.#call(
+        cpu,
+        command >>> 0,
+        h0 === l0 >> 31 ? l0 : h0 * TWO_32 + (l0 >>> 0),
+        h1 === l1 >> 31 ? l1 : h1 * TWO_32 + (l1 >>> 0),
+        h2 === l2 >> 31 ? l2 : h2 * TWO_32 + (l2 >>> 0),
+        h3 === l3 >> 31 ? l3 : h3 * TWO_32 + (l3 >>> 0),
+      );
+    } catch (error) {
+      return this.#error(cpu, word * 4, client, command >>> 0, error);
+    }
+    if (typeof result === "number" && result === (result | 0)) {
+      m32[word + RESULT_WORD] = result;
+      m32[word + RESULT_WORD + 1] = result >> 31;
+      m32[word + STATUS_WORD] = m32[word + STATUS_WORD + 1] = STATUS_OK;
+      return cpu.stopping ? STOP : DONE;
+    }
+    return this.#result(cpu, word * 4, client, command >>> 0, result);
   }
 
   /**

@@ -161,3 +161,14 @@ export const DEFAULT_GEOMETRY: ChannelGeometry = {
 
 /** Default base path of the mapped channel's files. */
 export const DEFAULT_BASE_PATH = "/dev/trapdoor";
+
+/** What the channel is as a PCI device: registers 0 config, 1 data, 2 control. Numbers for experiments; "TD". */
+export const Pci = {
+  VENDOR: 0x1af4,
+  DEVICE: 0x10f0,
+  SUBSYSTEM_VENDOR: 0x5444,
+  SUBSYSTEM: 1,
+} as const;
+
+/** Physical address of config, control and data, one after the other, on the board `virt`. */
+export const VIRT_ADDRESS = 0x400_0000;

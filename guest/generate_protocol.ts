@@ -32,7 +32,7 @@ function table(comment: string, prefix: string, entries: Record<string, number>)
 
 /** The text of `trapdoor_protocol.h`. */
 export function protocolHeader(): string {
-  const { Kind, Status, Config, Control, Doorbell, Ring } = protocol;
+  const { Kind, Status, Config, Control, Doorbell, Ring, Pci } = protocol;
   return [
     "/*",
     " * Generated from backdoor/protocol.ts by guest/generate_protocol.ts; do not edit.",
@@ -52,6 +52,10 @@ export function protocolHeader(): string {
     ...table("Control slot: byte offsets, and its size.", "CONTROL", Control),
     ...table("Values stored to a doorbell.", "DOORBELL", Doorbell),
     ...table("Ring: byte offsets, record header, the padding command.", "RING", Ring),
+    ...table("The PCI device.", "PCI", Pci),
+    "",
+    "/* Physical address of config, control and data, one after the other, on the board virt. */",
+    define("VIRT_ADDRESS", protocol.VIRT_ADDRESS),
     "",
     "#endif",
     "",

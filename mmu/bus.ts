@@ -65,13 +65,14 @@ export class Bus {
   hi = 0;
   /** Accesses that reached a device. */
   accesses = 0;
-  /** Whether the last write reached a device. */
+  /** Whether the last write reached a device, which, and where it begins and how long it is. */
   toDevice = false;
+  target: MmioDevice | undefined;
+  targetStart = 0;
+  targetSize = 0;
   readonly #regions: Region[] = [];
   readonly #windows: Window[] = [];
   #last: Region | undefined;
-  /** The window whose device took the last store. */
-  #lastStores: Window | undefined;
   readonly #m8: Uint8Array;
   readonly #m32: Int32Array;
 
@@ -170,9 +171,20 @@ export class Bus {
   }
 
   /** Gives a store to a device. */
-  #store(device: MmioDevice, at: number, size: number, lo: number, hi: number): boolean {
+  #store(
+    device: MmioDevice,
+    { start, size: length }: Region | Window,
+    address: number,
+    size: number,
+    lo: number,
+    hi: number,
+  ): boolean {
     this.accesses++;
     this.toDevice = true;
+    this.target = device;
+    this.targetStart = start;
+    this.targetSize = length;
+    const at = address - start;
     if (at % size !== 0) return false;
     if (size === 8) {
       if (device.write64) return device.write64(at, lo, hi) !== false;
@@ -184,10 +196,6 @@ export class Bus {
 
   /** Writes the low `size` bytes of a pair; false if nothing takes them. Translated code in RAM is dropped. */
   write(address: number, size: number, lo: number, hi: number): boolean {
-    const last = this.#lastStores;
-    if (last && address >= last.start && address + size <= last.start + last.size) {
-      return this.#store(last.stores!, address - last.start, size, lo, hi);
-    }
     this.toDevice = false;
     const offset = this.ramOffset(address, size);
     if (offset >= 0) {
@@ -199,13 +207,9 @@ export class Bus {
       const window = this.#windows.find((w) =>
         w.stores && address >= w.start && address + size <= w.start + w.size
       );
-      if (window) {
-        this.#lastStores = window;
-        return this.#store(window.stores!, address - window.start, size, lo, hi);
-      }
+      if (window) return this.#store(window.stores!, window, address, size, lo, hi);
     }
     const region = this.#find(address, size);
-    return region !== undefined &&
-      this.#store(region.device, address - region.start, size, lo, hi);
+    return region !== undefined && this.#store(region.device, region, address, size, lo, hi);
   }
 }

@@ -115,6 +115,14 @@ export const FUNCTIONAL: Readonly<
     where: () => false,
     why: "is about system mode, which the interpreter executes",
   },
+  system_transports_test: {
+    where: () => false,
+    why: "is about system mode, which the interpreter executes",
+  },
+  system_channel_test: {
+    where: () => false,
+    why: "is about system mode, which the interpreter executes",
+  },
   system_pci_test: {
     where: () => false,
     why: "is about system mode, which the interpreter executes",

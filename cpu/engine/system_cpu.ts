@@ -127,6 +127,11 @@ export class SystemCpu {
   #changes = 0;
   /** Why compiled code leaves to the run loop: a `Stay`, or `AGAIN`. */
   #leaving: number | undefined;
+  /** A store of the guest is being answered ({@linkcode beginStore}). */
+  #inStore = false;
+  #storeGeneration = 0;
+  /** It could not be answered at once. */
+  #unanswered = false;
   /** Exception of a privileged operation. */
   #cause = 0;
   #tval = 0n;
@@ -332,7 +337,9 @@ export class SystemCpu {
 
   /** Signed address of the current instruction. */
   get pc(): number {
-    return this.#pc;
+    if (!this.#inStore || this.#pcWritten) return this.#pc;
+    const { at } = this.#interp, block = this.cache.blockAt(at);
+    return block.pcs[this.cache.insnIndex(block, at)];
   }
   /** Goes on at another address. */
   set pc(value: number) {
@@ -347,7 +354,7 @@ export class SystemCpu {
   }
 
   #bigPc(): bigint {
-    return this.#far ?? BigInt(this.#pc);
+    return this.#far ?? BigInt(this.pc);
   }
 
   /** The hart that runs begins at an address. */
@@ -407,6 +414,38 @@ export class SystemCpu {
   requestLeave(): void {
     this.#leaveRequested = true;
     this.#memory.leave = true;
+  }
+
+  /** A device answers a store of the hart that runs with something that may read and write registers, the pc too. */
+  beginStore(): void {
+    this.#inStore = true;
+    this.#storeGeneration = this.cache.generation;
+  }
+
+  /**
+   * Ends {@linkcode beginStore}.
+   *
+   * @param answered False: {@linkcode run} returns `Stay.BACKDOOR`; go on with {@linkcode finishTrap}.
+   */
+  endStore(answered: boolean): void {
+    this.#inStore = false;
+    if (answered && !this.#pcWritten && this.#storeGeneration === this.cache.generation) return;
+    this.#unanswered = !answered;
+    this.#memory.leave = true;
+  }
+
+  /** After a store, perhaps one that was answered: where to go on, and whether its answer comes later. */
+  #leaveStore(ip: number): number {
+    const block = this.cache.blockAt(ip), index = this.cache.insnIndex(block, ip);
+    const next = block.pcs[index + 1] ?? block.pc + block.bytes;
+    this.#nextPc = this.isa.xlen === 32 ? next >>> 0 : next;
+    if (this.#unanswered) {
+      this.#unanswered = false;
+      if (!this.#pcWritten) this.#pc = block.pcs[index];
+      return Stay.BACKDOOR;
+    }
+    this.finishTrap();
+    return SystemCpu.#AGAIN;
   }
 
   #enterJump(pc: number, block: CachedBlock): void {
@@ -548,6 +587,12 @@ export class SystemCpu {
     interp.at = -1;
     if (how !== Exit.HOOK) return how;
     this.#memory.leave = false;
+    if (this.#unanswered || this.#pcWritten) {
+      this.#leaving = this.#leaveStore(ip) === Stay.BACKDOOR
+        ? Stay.BACKDOOR
+        : SystemCpu.#BACKDOOR_DONE;
+      return how;
+    }
     const tiers = this.#tiers!, { words } = this;
     if (
       hart.interrupting || hart.waiting || this.#leaveRequested ||
@@ -658,9 +703,7 @@ export class SystemCpu {
           const block = cache.blockAt(ip), index = cache.insnIndex(block, ip);
           this.#memory.leave = false;
           this.#retired += index + 1;
-          this.#pc = block.pcs[index + 1] ?? block.pc + block.bytes;
-          if (this.isa.xlen === 32) this.#pc = this.#pc >>> 0;
-          return SystemCpu.#AGAIN;
+          return this.#leaveStore(ip);
         }
         default:
           throw new Error(`Cannot handle exit ${exit} in system mode`);

@@ -6,7 +6,7 @@
  */
 import { Page } from "../../mmu/address_space.ts";
 import { PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
-import type { Bus } from "../../mmu/bus.ts";
+import type { Bus, MmioDevice } from "../../mmu/bus.ts";
 import type { Tlb } from "../../mmu/softmmu.ts";
 import { Trap } from "../ir/ops.ts";
 import { Access, type PrivilegedHart, Walk } from "../isa/system.ts";
@@ -29,6 +29,15 @@ export class SystemMemory implements SlowPath {
   tlb!: Tlb;
   /** TLB misses so far. */
   misses = 0;
+  /** The page of the last store to a device, and what its translation was made with. */
+  #storeLo = -1;
+  #storeHi = 0;
+  #storeContext = 0;
+  #storeFlushes = -1;
+  #storeTlb: Tlb | undefined;
+  /** The device, and where in it that page is. */
+  #storeDevice: MmioDevice | undefined;
+  #storeAt = 0;
   readonly #bus: Bus;
   readonly #pages: Uint8Array;
   readonly #wide: boolean;
@@ -140,15 +149,46 @@ export class SystemMemory implements SlowPath {
   store(addressLo: number, addressHi: number, size: number, lo: number, hi: number): boolean {
     const inPage = PAGE_SIZE - (addressLo & (PAGE_SIZE - 1)), bus = this.#bus;
     if (inPage < size) return this.#storeCrossing(addressLo, addressHi, size, inPage, lo, hi);
+    const { hart, tlb } = this;
+    if (
+      size === 4 && (addressLo & (-PAGE_SIZE | 3)) === this.#storeLo &&
+      addressHi === this.#storeHi && tlb === this.#storeTlb &&
+      tlb.flushes === this.#storeFlushes && hart.dataContext === this.#storeContext
+    ) {
+      const at = this.#storeAt + (addressLo & (PAGE_SIZE - 1));
+      bus.accesses++;
+      if (this.#storeDevice!.write(at, 4, lo >>> 0) === false) {
+        return this.#memoryFault(Access.STORE, Walk.ACCESS, addressLo, addressHi);
+      }
+      if (hart.interrupting) this.leave = true;
+      return true;
+    }
     const physical = this.#translate(addressLo, addressHi, Access.STORE, size);
     if (physical < 0) return false;
+    const whole = hart.wholePage;
     if (!bus.write(physical, size, lo, hi)) {
       return this.#memoryFault(Access.STORE, Walk.ACCESS, addressLo, addressHi);
     }
     // A device may have raised an interrupt. (If it wants the machine to end it says so itself.)
-    if (bus.toDevice) this.leave ||= this.hart.interrupting;
-    else this.#enter(addressLo, addressHi, true);
+    if (bus.toDevice) {
+      this.leave ||= hart.interrupting;
+      if (whole) this.#keepStore(addressLo, addressHi, physical);
+    } else this.#enter(addressLo, addressHi, true);
     return true;
+  }
+
+  /** Drivers write to the same page again and again: keeps its device, as the TLB has pages of memory only. */
+  #keepStore(lo: number, hi: number, physical: number): void {
+    const { target, targetStart, targetSize } = this.#bus;
+    const at = physical - physical % PAGE_SIZE - targetStart;
+    if (at < 0 || at + PAGE_SIZE > targetSize) return;
+    this.#storeLo = lo & -PAGE_SIZE;
+    this.#storeHi = hi;
+    this.#storeDevice = target;
+    this.#storeAt = at;
+    this.#storeTlb = this.tlb;
+    this.#storeFlushes = this.tlb.flushes;
+    this.#storeContext = this.hart.dataContext;
   }
 
   #storeCrossing(

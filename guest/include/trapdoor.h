@@ -133,12 +133,26 @@ static inline int64_t trapdoor_raw_call(uint32_t command, int64_t a0, int64_t a1
 /* ---- The library. Functions that return -1 for a failure set errno when hosted ---- */
 
 /*
- * Opens the channel. NULL finds it: the instruction first, then the files under /dev/trapdoor (hosted only).
- * A path forces the mapped channel whose files are there. Once open, further calls change nothing and return 0.
- * Call it before starting threads.
+ * Opens the channel. NULL finds it: the instruction first, then (hosted only) the files under /dev/trapdoor, the PCI
+ * device in sysfs, and the platform device in /dev/mem.
+ * A path forces the mapped channel: a folder with Trapdoor's files, a PCI device's folder in sysfs, or /dev/mem.
+ * Once open, further calls change nothing and return 0. Call it before starting threads.
  * -1: ENODEV nobody there; EPROTO other major version, or the host's layout makes no sense; or open's, mmap's errno.
  */
 int trapdoor_init(const char *base);
+
+/*
+ * Opens the channel at addresses where its areas can be accessed; without a system, the board's own. NULL for control
+ * and data: they follow, as at TRAPDOOR_VIRT_ADDRESS on Trapdoor's board "virt". Where nothing is, the load of the
+ * config area may fault. -1 as above.
+ */
+int trapdoor_init_at(void *config, void *control, void *data);
+
+/*
+ * Opens the channel that a flattened device tree names, as firmware and kernels get one in a1.
+ * -1: EINVAL that is no device tree; ENODEV it names none; EPROTO as above.
+ */
+int trapdoor_init_tree(const void *tree);
 
 /* Flushes all rings and closes the channel; addresses from it are dead. Does nothing when it is not open. */
 void trapdoor_fini(void);

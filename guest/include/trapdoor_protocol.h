@@ -62,4 +62,13 @@
 #define TRAPDOOR_RING_RECORD_HEADER 8
 #define TRAPDOOR_RING_PAD 0xffffffff
 
+/* The PCI device. */
+#define TRAPDOOR_PCI_VENDOR 6900
+#define TRAPDOOR_PCI_DEVICE 4336
+#define TRAPDOOR_PCI_SUBSYSTEM_VENDOR 21572
+#define TRAPDOOR_PCI_SUBSYSTEM 1
+
+/* Physical address of config, control and data, one after the other, on the board virt. */
+#define TRAPDOOR_VIRT_ADDRESS 0x04000000
+
 #endif

@@ -5,16 +5,20 @@
 #include "trapdoor.h"
 
 #if TRAPDOOR_HOSTED
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #endif
 
+/* How calls are made. The areas are attached by the instruction, mapped, or simply there. */
 enum transport { NONE, INSTRUCTION, MAPPED };
+enum areas { ATTACHED, FILES, PLACED };
 
 static struct {
   enum transport transport;
+  enum areas areas;
   unsigned max_clients;
   unsigned num_args;
   uint32_t version;
@@ -74,6 +78,7 @@ static int same_major(uint32_t version) {
 static int read_version(const volatile unsigned char *config) {
   static const char magic[] = TRAPDOOR_CONFIG_MAGIC_BYTES;
   unsigned i;
+  channel.version = 0;
   for (i = 0; i < sizeof magic - 1; i++) {
     if (config[TRAPDOOR_CONFIG_MAGIC + i] != (unsigned char)magic[i]) return 0;
   }
@@ -142,30 +147,75 @@ static int attach(void) {
     detach();
     return TRAPDOOR_STATUS_VERSION;
   }
+  channel.areas = ATTACHED;
   channel.transport = INSTRUCTION;
+  return TRAPDOOR_STATUS_OK;
+}
+
+/* Opens a channel whose areas can be accessed at these addresses. Returns a status. */
+static int open_at(void *config, void *data, void *control) {
+  const volatile unsigned char *from = (const volatile unsigned char *)config;
+  if (!read_version(from)) return channel.version ? TRAPDOOR_STATUS_VERSION : TRAPDOOR_STATUS_NOBODY;
+  if (!control) control = (unsigned char *)config + TRAPDOOR_CONFIG_SIZE;
+  if (!data) data = (unsigned char *)control + config_word(from, TRAPDOOR_CONFIG_CONTROL_SIZE);
+  if (!adopt(from, (unsigned char *)data, (unsigned char *)control)) return TRAPDOOR_STATUS_VERSION;
+  channel.areas = PLACED;
+  channel.transport = MAPPED;
   return TRAPDOOR_STATUS_OK;
 }
 
 #if TRAPDOOR_HOSTED
 
-/* Maps BASE/name. NULL and errno if that fails. */
-static void *map_file(const char *base, const char *name, int writable, size_t size) {
-  char path[256];
+/* Longest path that is made here. */
+#define PATH_SIZE 256
+
+/* What a driver of the areas' files looks like: three files under a folder, or three places of one file. */
+struct source {
+  const char *base;
+  const char *names[3]; /* config, data, control; NULL: the base itself. */
+  off_t offsets[3];
+};
+
+/* Writes base/name into `path`; 0 if it is too long. */
+static int join(char *path, const char *base, const char *name) {
   size_t n = 0;
-  void *address;
-  int fd, error;
-  for (; *base; base++) {
-    if (n >= sizeof path - 16) {
-      errno = ENAMETOOLONG;
-      return NULL;
-    }
-    path[n++] = *base;
+  for (; *base && n < PATH_SIZE - 1; n++) path[n] = *base++;
+  if (name) {
+    if (n < PATH_SIZE - 1) path[n++] = '/';
+    for (; *name && n < PATH_SIZE - 1; n++) path[n] = *name++;
   }
-  path[n++] = '/';
-  while ((path[n++] = *name++)) {}
-  fd = open(path, writable ? O_RDWR | O_CLOEXEC : O_RDONLY | O_CLOEXEC);
+  path[n] = 0;
+  if (n < PATH_SIZE - 1) return 1;
+  errno = ENAMETOOLONG;
+  return 0;
+}
+
+static int open_file(const char *base, const char *name, int flags) {
+  char path[PATH_SIZE];
+  return join(path, base, name) ? open(path, flags | O_CLOEXEC) : -1;
+}
+
+/* Reads up to `size` bytes of base/name; how many, or -1. */
+static ssize_t read_file(const char *base, const char *name, void *to, size_t size) {
+  const int fd = open_file(base, name, O_RDONLY);
+  ssize_t count;
+  int error;
+  if (fd < 0) return -1;
+  count = read(fd, to, size);
+  error = errno;
+  close(fd);
+  errno = error;
+  return count;
+}
+
+/* Maps an area. NULL and errno if that fails. */
+static void *map_area(const struct source *source, int area, size_t size) {
+  const int fd = open_file(source->base, source->names[area], area != 0 ? O_RDWR : O_RDONLY);
+  void *address;
+  int error;
   if (fd < 0) return NULL;
-  address = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+  address = mmap(NULL, size, area != 0 ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd,
+                 source->offsets[area]);
   error = errno;
   close(fd);
   errno = error;
@@ -178,13 +228,11 @@ static void unmap(void *address, size_t size) {
   errno = error;
 }
 
-static int init_mapped(const char *base) {
-  void *config = map_file(base, "config", 0, TRAPDOOR_CONFIG_SIZE), *data = NULL, *control = NULL;
+/* Maps all areas. 0, or -1 and errno. */
+static int init_source(const struct source *source) {
+  void *config = map_area(source, 0, TRAPDOOR_CONFIG_SIZE), *data = NULL, *control = NULL;
   uint64_t data_size = 0, control_size = 0;
-  if (!config) {
-    if (errno == ENOENT || errno == ENOTDIR) errno = ENODEV;
-    return -1;
-  }
+  if (!config) return -1;
   if (!read_version((unsigned char *)config)) {
     errno = EPROTO;
   } else {
@@ -192,12 +240,13 @@ static int init_mapped(const char *base) {
     control_size = config_word((unsigned char *)config, TRAPDOOR_CONFIG_CONTROL_SIZE);
     if (data_size == 0 || data_size > SIZE_MAX || control_size == 0 || control_size > SIZE_MAX) {
       errno = EPROTO;
-    } else if ((data = map_file(base, "data", 1, (size_t)data_size)) &&
-               (control = map_file(base, "control", 1, (size_t)control_size))) {
+    } else if ((data = map_area(source, 1, (size_t)data_size)) &&
+               (control = map_area(source, 2, (size_t)control_size))) {
       if (adopt((unsigned char *)config, (unsigned char *)data, (unsigned char *)control)) {
         channel.config = config;
         channel.data_size = (size_t)data_size;
         channel.control_size = (size_t)control_size;
+        channel.areas = FILES;
         channel.transport = MAPPED;
         return 0;
       }
@@ -216,6 +265,112 @@ static void fini_mapped(void) {
   unmap(channel.config, TRAPDOOR_CONFIG_SIZE);
 }
 
+/* The files that Trapdoor's user mode shows. */
+static int init_files(const char *base) {
+  const struct source source = {base, {"config", "data", "control"}, {0, 0, 0}};
+  return init_source(&source);
+}
+
+/* A PCI device's folder in sysfs. */
+static int init_pci(const char *base) {
+  const struct source source = {base, {"resource0", "resource1", "resource2"}, {0, 0, 0}};
+  /* Without a driver nobody has switched its memory on. Who may not do that may still map it if it is on. */
+  const int fd = open_file(base, "enable", O_WRONLY);
+  if (fd >= 0) {
+    const ssize_t written = write(fd, "1", 1);
+    (void)written;
+    close(fd);
+  }
+  return init_source(&source);
+}
+
+/* Whether a file of sysfs holds this number: "0x1af4\n". */
+static int has_number(const char *base, const char *name, unsigned number) {
+  char text[8];
+  unsigned value = 0;
+  int i;
+  if (read_file(base, name, text, sizeof text) < 6) return 0;
+  for (i = 2; i < 6; i++) value = value << 4 | (unsigned)(text[i] <= '9' ? text[i] - '0' : text[i] - 'a' + 10);
+  return value == number;
+}
+
+/* Looks for the PCI device. 0, or -1 and errno; ENODEV: there is none. */
+static int find_pci(void) {
+  static const char folder[] = "/sys/bus/pci/devices";
+  DIR *list = opendir(folder);
+  struct dirent *entry;
+  int result = -1, error = ENODEV;
+  while (result != 0 && list && (entry = readdir(list))) {
+    char base[PATH_SIZE];
+    if (entry->d_name[0] == '.' || !join(base, folder, entry->d_name)) continue;
+    if (!has_number(base, "vendor", TRAPDOOR_PCI_VENDOR) ||
+        !has_number(base, "device", TRAPDOOR_PCI_DEVICE) ||
+        !has_number(base, "subsystem_vendor", TRAPDOOR_PCI_SUBSYSTEM_VENDOR)) {
+      continue;
+    }
+    result = init_pci(base);
+    error = errno;
+  }
+  if (list) closedir(list);
+  errno = error;
+  return result;
+}
+
+/* The platform device: its place is in the device tree, its registers are in the memory that `base` is a file of. */
+static int init_platform(const char *base) {
+  static const char folder[] = "/sys/firmware/devicetree/base/soc";
+  static const char prefix[] = "trapdoor@";
+  DIR *list = opendir(folder);
+  struct dirent *entry;
+  unsigned char reg[48];
+  int found = 0, i, j;
+  struct source source = {base, {NULL, NULL, NULL}, {0, 0, 0}};
+  while (!found && list && (entry = readdir(list))) {
+    char path[PATH_SIZE];
+    for (i = 0; prefix[i] && entry->d_name[i] == prefix[i]; i++) {}
+    found = !prefix[i] && join(path, folder, entry->d_name) &&
+            read_file(path, "reg", reg, sizeof reg) == (ssize_t)sizeof reg;
+  }
+  if (list) closedir(list);
+  if (!found) {
+    errno = ENODEV;
+    return -1;
+  }
+  /* Address and size, big-endian, of config, control and data. */
+  for (i = 0; i < 3; i++) {
+    uint64_t address = 0;
+    for (j = 0; j < 8; j++) address = address << 8 | reg[16 * i + j];
+    source.offsets[i == 0 ? 0 : 3 - i] = (off_t)address;
+  }
+  return init_source(&source);
+}
+
+static int init_mapped(const char *base) {
+  const int fd = open_file(base, "resource0", O_RDONLY);
+  if (fd >= 0) {
+    close(fd);
+    return init_pci(base);
+  }
+  if (init_files(base) == 0) return 0;
+  if (errno == ENOTDIR && init_platform(base) == 0) return 0;
+  if (errno == ENOENT || errno == ENOTDIR) errno = ENODEV;
+  return -1;
+}
+
+/* Looks everywhere. The error is the last one but ENODEV. */
+static int find_mapped(void) {
+  int error = ENODEV, step;
+  for (step = 0; step < 3; step++) {
+    const int result = step == 0   ? init_mapped(TRAPDOOR_DEFAULT_BASE_PATH)
+                       : step == 1 ? find_pci()
+                                   : init_platform("/dev/mem");
+    if (result == 0) return 0;
+    if (errno != ENODEV && error == ENODEV) error = errno;
+  }
+  errno = error;
+  return -1;
+}
+
 #else
 
 static int init_mapped(const char *base) {
@@ -223,22 +378,92 @@ static int init_mapped(const char *base) {
   return fail(TRAPDOOR_STATUS_NOBODY);
 }
 
+static int find_mapped(void) { return fail(TRAPDOOR_STATUS_NOBODY); }
+
 static void fini_mapped(void) {}
 
 #endif
 
-int trapdoor_init(const char *base) {
+/* ---- Flattened device trees (Devicetree Specification 0.4, chapter 5) ---- */
+
+static uint32_t big_endian(const unsigned char *at) {
+  return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static int same_text(const char *a, const char *b) {
+  while (*a && *a == *b) {
+    a++;
+    b++;
+  }
+  return *a == *b;
+}
+
+int trapdoor_init_tree(const void *tree) {
+  enum { BEGIN_NODE = 1, END_NODE = 2, PROP = 3, NOP = 4 };
+  const unsigned char *bytes = (const unsigned char *)tree, *at, *end, *reg = NULL;
+  const char *strings;
+  uint32_t length = 0;
+  int ours = 0, i;
+  void *areas[3];
+  if (channel.transport != NONE) return 0;
+  if (!bytes || big_endian(bytes) != 0xd00dfeedu) return fail(TRAPDOOR_STATUS_INVALID);
+  at = bytes + big_endian(bytes + 8);
+  strings = (const char *)bytes + big_endian(bytes + 12);
+  end = at + big_endian(bytes + 36);
+  while (at + 4 <= end) {
+    const uint32_t token = big_endian(at);
+    at += 4;
+    if (token == BEGIN_NODE) {
+      const unsigned char *name = at;
+      while (*at) at++;
+      at = name + ((size_t)(at - name) / 4 + 1) * 4;
+      ours = 0;
+      reg = NULL;
+    } else if (token == PROP) {
+      const char *name = strings + big_endian(at + 4);
+      length = big_endian(at);
+      at += 8;
+      if (same_text(name, "compatible") && same_text((const char *)at, "trapdoor,channel")) ours = 1;
+      /* Config, control and data: address and size, two cells each. */
+      if (same_text(name, "reg") && length == 48) reg = at;
+      at += (length + 3) / 4 * 4;
+    } else if (token != END_NODE && token != NOP) {
+      break;
+    }
+    if (ours && reg) {
+      for (i = 0; i < 3; i++) areas[i] = (void *)(uintptr_t)big_endian(reg + 16 * i + 4);
+      if (sizeof(uintptr_t) > 4) {
+        for (i = 0; i < 3; i++) {
+          areas[i] = (void *)((uintptr_t)areas[i] | (uintptr_t)((uint64_t)big_endian(reg + 16 * i) << 32));
+        }
+      }
+      return trapdoor_init_at(areas[0], areas[1], areas[2]);
+    }
+  }
+  return fail(TRAPDOOR_STATUS_NOBODY);
+}
+
+int trapdoor_init_at(void *config, void *control, void *data) {
   int status;
+  if (channel.transport != NONE) return 0;
+  status = open_at(config, data, control);
+  return status == TRAPDOOR_STATUS_OK ? 0 : fail(status);
+}
+
+int trapdoor_init(const char *base) {
+  int status, instruction;
   if (channel.transport != NONE) return 0;
   if (base) return init_mapped(base);
   status = hello();
-  if (status == TRAPDOOR_STATUS_OK) status = attach();
+  instruction = status == TRAPDOOR_STATUS_OK;
+  if (instruction) status = attach();
   if (status == TRAPDOOR_STATUS_OK) return 0;
-  /* A host may answer the instruction but have its areas elsewhere; its files are the second way to them. */
-  if (status == TRAPDOOR_STATUS_NOBODY || status == TRAPDOOR_STATUS_UNSUPPORTED) {
-    return init_mapped(TRAPDOOR_DEFAULT_BASE_PATH);
-  }
-  return fail(status);
+  /* A host may answer the instruction but have its areas elsewhere. */
+  if (status != TRAPDOOR_STATUS_NOBODY && status != TRAPDOOR_STATUS_UNSUPPORTED) return fail(status);
+  if (find_mapped() != 0) return -1;
+  /* Calls by the instruction leave fewer traces on the way. */
+  if (instruction) channel.transport = INSTRUCTION;
+  return 0;
 }
 
 void trapdoor_fini(void) {
@@ -249,8 +474,8 @@ void trapdoor_fini(void) {
     if (header[TRAPDOOR_RING_HEAD / 4] != header[TRAPDOOR_RING_TAIL / 4]) trapdoor_flush(i);
     trapdoor_rings_[i].header = NULL;
   }
-  if (channel.transport == MAPPED) fini_mapped();
-  else detach();
+  if (channel.areas == FILES) fini_mapped();
+  else if (channel.areas == ATTACHED) detach();
   channel.transport = NONE;
   channel.max_clients = channel.num_args = 0;
   channel.version = 0;

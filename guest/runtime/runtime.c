@@ -1,4 +1,5 @@
 /* System calls and start-up of the tiny C library that the committed binaries use instead of glibc. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 /* Numbers of the generic Linux system call table (include/uapi/asm-generic/unistd.h), which RISC-V uses. */
 #define SYS_openat 56
 #define SYS_close 57
+#define SYS_getdents64 61
 #define SYS_read 63
 #define SYS_write 64
 #define SYS_exit_group 94
@@ -83,6 +85,28 @@ int open(const char *path, int flags, ...) {
 }
 
 int close(int fd) { return (int)checked(syscall6(SYS_close, fd, 0, 0, 0, 0, 0)); }
+
+/* One folder at a time is enough here. */
+DIR *opendir(const char *path) {
+  static DIR only;
+  only.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  only.at = only.end = 0;
+  return only.fd < 0 ? NULL : &only;
+}
+
+struct dirent *readdir(DIR *list) {
+  struct dirent *entry;
+  if (list->at >= list->end) {
+    list->at = 0;
+    list->end = checked(syscall6(SYS_getdents64, list->fd, (long)list->buffer, sizeof list->buffer, 0, 0, 0));
+    if (list->end <= 0) return NULL;
+  }
+  entry = (struct dirent *)((char *)list->buffer + list->at);
+  list->at += entry->d_reclen;
+  return entry;
+}
+
+int closedir(DIR *list) { return close(list->fd); }
 
 void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset) {
   const long position = (long)(__riscv_xlen == 32 ? offset >> 12 : offset);

@@ -15,19 +15,27 @@ import {
   Control,
   DEFAULT_GEOMETRY,
   Kind,
+  Pci,
+  PROTOCOL_VERSION,
   Status,
+  VIRT_ADDRESS,
 } from "../../backdoor/protocol.ts";
 import type { Callbacks } from "../../backdoor/callbacks.ts";
 import type { CallbackModule } from "../../backdoor/types.ts";
 import type { MmioDevice } from "../../mmu/bus.ts";
+import { type PciBar, PciFunction } from "./devices/pci.ts";
 import { cells64, type FdtNode } from "./fdt.ts";
 import { VirtualMemory } from "./virtual_memory.ts";
-import type { VirtBoard } from "./virt.ts";
+import { BACKDOOR_SLOT, type VirtBoard } from "./virt.ts";
 
-/** Physical address of the areas: config, control, data. */
-export const CHANNEL_PLACE = 0x400_0000;
+/** Most bytes of all areas: what is free there. */
+const CHANNEL_ROOM = 0x800_0000;
+/** Communication controller, other. */
+const PCI_CLASS = 0x07_8000;
 /** Bytes of a control slot's image, as CALL_BLOCK reads and writes it. */
 const IMAGE = Control.DOORBELL;
+/** Of an offset in a control slot. */
+const CONTROL_MASK = Control.SIZE - 1;
 /** A page behind the areas, where images of slots are put for the channel. */
 const BOUNCE = 4096;
 
@@ -50,6 +58,11 @@ export async function planBackdoor(
   geometry: ChannelGeometry = DEFAULT_GEOMETRY,
 ): Promise<BackdoorPlan> {
   const layout = channelLayout(geometry);
+  if (layout.totalSize > CHANNEL_ROOM) {
+    throw new RangeError(
+      `Cannot place a channel of ${layout.totalSize} bytes: a machine has room for ${CHANNEL_ROOM}`,
+    );
+  }
   const bytes = layout.totalSize + BOUNCE;
   return { callbacks: await loadCallbacks(callbacks), geometry, layout, bytes };
 }
@@ -65,10 +78,10 @@ export interface BackdoorMachine {
 
 /** The device-tree node of the areas. */
 export function channelNode(layout: ChannelLayout): FdtNode {
-  const { config, control, data } = areasFrom(CHANNEL_PLACE, layout);
+  const { config, control, data } = areasFrom(VIRT_ADDRESS, layout);
   const reg = (address: number, size: number) => [...cells64(address), ...cells64(size)];
   return {
-    name: `trapdoor@${CHANNEL_PLACE.toString(16)}`,
+    name: `trapdoor@${VIRT_ADDRESS.toString(16)}`,
     properties: {
       "compatible": "trapdoor,channel",
       "reg": [
@@ -92,8 +105,6 @@ export class SystemBackdoor {
   /** Guest memory of the areas, and of the bounce page. */
   readonly #start: number;
   readonly #bounce: number;
-  /** A store to the control area that waits for the run loop. */
-  #store: { address: number; size: number; lo: number; hi: number } | undefined;
 
   constructor(board: VirtBoard, plan: BackdoorPlan, machine: BackdoorMachine) {
     const { cpu, bus } = board, { layout } = plan;
@@ -113,17 +124,16 @@ export class SystemBackdoor {
     bus.ram.map(this.#bounce, BOUNCE, 3);
     // Devices of the board have no attach: the areas are always there.
     this.channel.areas.attach();
-    bus.addWindow({ start: CHANNEL_PLACE, size: layout.configSize, offset: addresses.config });
-    bus.add({
-      start: CHANNEL_PLACE + layout.configSize,
-      size: layout.controlSize,
-      device: this.#control(addresses.control),
-    });
-    bus.addWindow({
-      start: CHANNEL_PLACE + addresses.data - start,
-      size: layout.dataSize,
-      offset: addresses.data,
-    });
+    const control = this.#control(addresses.control);
+    for (const area of ["config", "control", "data"] as const) {
+      bus.addWindow({
+        start: VIRT_ADDRESS + addresses[area] - start,
+        size: this.channel.areas.size(area),
+        offset: addresses[area],
+        ...(area === "control" ? { stores: control } : {}),
+      });
+    }
+    board.pci.add(BACKDOOR_SLOT, this.#function(control));
     const memory = this.#memory = new VirtualMemory(cpu);
     this.#cpus = board.harts.map(({ id }) =>
       this.channel.cpu({
@@ -158,14 +168,19 @@ export class SystemBackdoor {
     return this.#cpus[this.#board.cpu.current.hart.id];
   }
 
-  /** The control area: stores to a doorbell are calls, which the run loop makes. */
+  /** What takes stores to the control area, which starts at an offset in guest memory: doorbells are calls. */
   #control(start: number): MmioDevice {
-    const { ram } = this.#board.bus, { channel } = this;
+    const { ram } = this.#board.bus, { channel } = this, { cpu } = this.#board;
     const view = new DataView(ram.arena.m8.buffer, ram.arena.m8.byteOffset + start);
     const take = (offset: number, size: number, lo: number, hi: number) => {
-      if (channel.quietStore(start + offset, size, lo, hi)) return;
-      this.#store = { address: start + offset, size, lo, hi };
-      this.#board.cpu.requestLeave();
+      if ((offset & CONTROL_MASK) < Control.DOORBELL) {
+        if (channel.quietStore(start + offset, size, lo, hi)) return;
+      }
+      cpu.beginStore();
+      const caller = this.#cpus[cpu.current.hart.id];
+      const answer = channel.controlStore(caller, start + offset, size, lo, hi);
+      if (answer !== 0) this.answer = answer;
+      cpu.endStore(answer === 0);
     };
     return {
       read: (offset, size) =>
@@ -179,12 +194,27 @@ export class SystemBackdoor {
     };
   }
 
-  /** Makes the call of a store to the control area, if there was one. */
-  pendingStore(): number | Promise<number> {
-    const store = this.#store;
-    this.#store = undefined;
-    if (!store) return 0;
-    return this.channel.controlStore(this.#cpu, store.address, store.size, store.lo, store.hi);
+  /** The areas as a PCI function: registers 0 config, 1 data, 2 control. */
+  #function(control: MmioDevice): PciFunction {
+    const { areas } = this.channel;
+    const bar = (area: "config" | "data" | "control"): PciBar => ({
+      size: 2 ** Math.ceil(Math.log2(areas.size(area))),
+      memory: { offset: areas.addresses[area], size: areas.size(area) },
+    });
+    return new PciFunction(
+      {
+        vendor: Pci.VENDOR,
+        device: Pci.DEVICE,
+        class: PCI_CLASS,
+        revision: PROTOCOL_VERSION >>> 16,
+        subsystemVendor: Pci.SUBSYSTEM_VENDOR,
+        subsystem: Pci.SUBSYSTEM,
+      },
+      [bar("config"), { ...bar("data"), prefetchable: true }, {
+        ...bar("control"),
+        device: control,
+      }],
+    );
   }
 
   #instruction(cpu: BackdoorCpu): number | Promise<number> {
@@ -203,7 +233,7 @@ export class SystemBackdoor {
         }
         const answer = this.channel.instruction(cpu);
         for (const role of [cpu.arg0, cpu.arg1, cpu.arg2]) {
-          words[role] += CHANNEL_PLACE - this.#start;
+          words[role] += VIRT_ADDRESS - this.#start;
         }
         return answer;
       }

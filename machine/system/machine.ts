@@ -498,10 +498,10 @@ export class SystemMachine {
       cpu.select(hart.id);
       const why = cpu.run(Math.min(left, SLICE));
       if (why !== Stay.WAIT) active = true;
-      if (this.#backdoor && (why === Stay.BACKDOOR || why === Stay.LEFT)) {
-        this.#inTrap = why === Stay.BACKDOOR;
-        this.#call = this.#inTrap ? this.#backdoor.answer : this.#backdoor.pendingStore();
-        if (this.#inTrap || this.#call !== 0) return true;
+      if (this.#backdoor && why === Stay.BACKDOOR) {
+        this.#inTrap = true;
+        this.#call = this.#backdoor.answer;
+        return true;
       }
       this.#backdoor?.drain();
       if (this.#finish) return true;
