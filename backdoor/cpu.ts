@@ -24,6 +24,8 @@ export interface CpuHooks {
   instructions(): number;
   /** The guest is to end with this exit status, before its next instruction if it can. */
   stop(status: number, reason: StopReason): void;
+  /** The machine is to be saved when the call is done; absent where there are no snapshots. */
+  save?(path: string | URL): void;
 }
 
 /** Who ended the guest: a callback by `cpu.stop`, or the policy "stop" after a callback's error. */
@@ -192,6 +194,13 @@ export class BackdoorCpu implements Cpu {
       throw new RangeError(`Cannot stop the guest with status ${status}: 0 to 255 are possible`);
     }
     this.requestStop(status, "callback");
+  }
+
+  save(path: string | URL): void {
+    if (!this.#hooks.save) {
+      throw new Error(`Cannot save ${path}: only a machine in system mode can be saved`);
+    }
+    this.#hooks.save(path);
   }
 
   /** Asks the run loop to end the guest; the first request counts. */

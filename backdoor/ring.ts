@@ -59,6 +59,14 @@ export class EventRing {
     return this.#m32[this.#head] !== this.#tail;
   }
 
+  /** Bytes ever drained, modulo 2^32, as a signed word; to be written only when the memory is another one's. */
+  get tail(): number {
+    return this.#tail;
+  }
+  set tail(value: number) {
+    this.#tail = value | 0;
+  }
+
   /** Begins anew with an empty ring, for freshly mapped memory. */
   restart(): void {
     this.#tail = 0;

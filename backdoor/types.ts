@@ -78,6 +78,11 @@ export interface Cpu {
   slot(name: string): number;
   /** Ends the guest after this call with an exit status (0 to 255). */
   stop(status?: number): void;
+  /**
+   * Saves the whole machine in a file after this call, system mode only: a machine that is made of it goes on there.
+   * That it could not be written is reported. @throws {Error} In user mode.
+   */
+  save(path: string | URL): void;
 }
 
 /** A callback module: any of these exports, or `default` made by `defineChannel`. */

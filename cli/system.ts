@@ -4,7 +4,11 @@
  * @module
  */
 import { statsLines } from "./stats.ts";
-import { SystemMachine, type SystemMachineOptions } from "../machine/system/machine.ts";
+import {
+  type SystemLoadOptions,
+  SystemMachine,
+  type SystemMachineOptions,
+} from "../machine/system/machine.ts";
 
 /** What the command line has parsed. */
 export interface SystemArguments {
@@ -24,9 +28,44 @@ export interface SystemArguments {
 /** Exit statuses, as cli.ts has them. */
 const FAILED = 1, LIMIT = 124;
 
+/** What a machine and a loaded snapshot have in common. @throws What `usage` makes. */
+function commonOptions(args: SystemArguments): SystemLoadOptions {
+  const { values, flags, trace, usage } = args;
+  const backdoor = values.backdoor?.[0], errors = values["backdoor-errors"]?.[0];
+  const options: SystemLoadOptions = {
+    stdin: "inherit",
+    stdout: "inherit",
+    drives: values.drive ?? [],
+  };
+  if (trace) options.trace = trace;
+  if (backdoor !== undefined) options.backdoor = backdoor;
+  if (errors === "report" || errors === "stop") options.backdoorErrors = errors;
+  else if (errors !== undefined) throw usage(`--backdoor-errors ${errors}: one of report, stop`);
+  if (flags.has("verbose")) options.note = args.error;
+  const tier = values.tier?.[0];
+  if (tier === "auto" || tier === "interp" || tier === "wasm") options.tier = tier;
+  else if (tier !== undefined) {
+    throw usage(`--tier ${tier}: one of auto, interp, wasm in system mode`);
+  }
+  return options;
+}
+
+/** Options that a snapshot has in it. */
+const MADE = ["bios", "kernel", "initrd", "append", "smp", "xlen", "virtio"];
+
+/** Makes a machine go on where it was saved. @throws What `usage` makes. */
+async function loadMachine(path: string, args: SystemArguments): Promise<SystemMachine> {
+  const { values, flags, program, memory, usage } = args;
+  const known = MADE.find((name) => values[name] !== undefined) ??
+    (flags.has("icount") ? "icount" : memory !== undefined ? "memory" : undefined);
+  if (known) throw usage(`--${known}: the snapshot ${path} says it; leave it out`);
+  if (program.length > 0) throw usage(`${program[0]}: the snapshot ${path} has its program`);
+  return await SystemMachine.load(path, commonOptions(args));
+}
+
 /** Makes the machine's options. @throws What `usage` makes. */
 function optionsOf(args: SystemArguments): SystemMachineOptions {
-  const { values, flags, program, memory, trace, usage } = args;
+  const { values, flags, program, memory, usage } = args;
   const one = (name: string) => values[name]?.[0];
   const number = (name: string, choices: readonly number[]) => {
     const text = one(name);
@@ -54,10 +93,8 @@ function optionsOf(args: SystemArguments): SystemMachineOptions {
     throw usage(`--virtio ${virtio}: one of mmio, pci`);
   }
   const options: SystemMachineOptions = {
-    stdin: "inherit",
-    stdout: "inherit",
+    ...commonOptions(args),
     icount: flags.has("icount"),
-    drives: values.drive ?? [],
   };
   const harts = number("smp", [1, 2, 3, 4, 5, 6, 7, 8]), xlen = number("xlen", [32, 64]);
   const initrd = one("initrd"), append = one("append");
@@ -69,23 +106,21 @@ function optionsOf(args: SystemArguments): SystemMachineOptions {
   if (xlen !== undefined) options.xlen = xlen as 32 | 64;
   if (memory !== undefined) options.memory = memory;
   if (virtio !== undefined) options.virtio = virtio;
-  if (trace) options.trace = trace;
-  const tier = one("tier");
-  if (tier === "auto" || tier === "interp" || tier === "wasm") options.tier = tier;
-  else if (tier !== undefined) {
-    throw usage(`--tier ${tier}: one of auto, interp, wasm in system mode`);
-  }
-  const backdoor = one("backdoor"), errors = one("backdoor-errors");
-  if (backdoor !== undefined) options.backdoor = backdoor;
-  if (errors === "report" || errors === "stop") options.backdoorErrors = errors;
-  else if (errors !== undefined) throw usage(`--backdoor-errors ${errors}: one of report, stop`);
-  if (flags.has("verbose")) options.note = args.error;
   return options;
 }
 
 /** Runs a machine to its end; returns the exit status. */
 export async function runSystem(args: SystemArguments): Promise<number> {
-  const machine = await SystemMachine.create(optionsOf(args));
+  const from = args.values.load?.[0], to = args.values.save?.[0];
+  const machine = from === undefined
+    ? await SystemMachine.create(optionsOf(args))
+    : await loadMachine(from, args);
+  machine.onSaveKey = () => {
+    if (to === undefined) args.error("no snapshot: --save FILE says where");
+    else {machine.save(to).then(() =>
+        args.error(`saved ${to}`), (error) =>
+        args.error(error.message));}
+  };
   try {
     const result = await machine.run(args.maxInstructions);
     switch (result.reason) {
@@ -93,6 +128,7 @@ export async function runSystem(args: SystemArguments): Promise<number> {
       case "stopped":
         return result.status;
       case "limit":
+        if (to !== undefined) await machine.save(to);
         await machine.close();
         args.error(`stopped after ${result.instructions} instructions (--max-instructions)`);
         return LIMIT;

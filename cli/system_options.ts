@@ -6,7 +6,19 @@
 
 /** Options with a value that only system mode has. */
 export const SYSTEM_STRINGS = [
-  ...["machine", "bios", "kernel", "initrd", "append", "drive", "smp", "xlen", "virtio"],
+  ...[
+    "machine",
+    "bios",
+    "kernel",
+    "initrd",
+    "append",
+    "drive",
+    "smp",
+    "xlen",
+    "virtio",
+    "save",
+    "load",
+  ],
 ];
 /** Flags that only system mode has. */
 export const SYSTEM_FLAGS = ["icount"];
@@ -24,6 +36,8 @@ export const SYSTEM_HELP = `System mode: deno run -A mod.ts --machine virt [opti
   --virtio HOW            how disks and other virtio devices are reached: mmio (default) or pci
   --smp N                 number of harts, 1 to 8 (default 1)
   --xlen N                64 or 32, where no ELF file says it (default 64)
+  --save FILE             save a snapshot there: when Ctrl-A s is typed, and when --max-instructions is reached
+  --load FILE             go on where a snapshot was saved, instead of --kernel, --bios or a program
   --icount                time goes on with instructions: a run can be repeated
   --memory SIZE           RAM (default 256M, less than 2G)
   --tier NAME             auto, interp, or wasm (which compiles everything at once)

@@ -119,6 +119,10 @@ export const FUNCTIONAL: Readonly<
     where: () => false,
     why: "is about system mode, which the interpreter executes",
   },
+  system_snapshot_test: {
+    where: () => false,
+    why: "is about system mode, which the interpreter executes",
+  },
   system_channel_test: {
     where: () => false,
     why: "is about system mode, which the interpreter executes",

@@ -73,6 +73,10 @@ export interface SystemCpuOptions {
 const TWO32 = 0x1_0000_0000;
 /** Most instructions in one stay in the interpreter; as in cpu.ts. */
 const MAX_FUEL = 20_000;
+/** Instructions from one look at timers to the next in a run that can be repeated. */
+const EXACT_POLL = 100_000;
+/** Stays in a row in which nothing is executed until it counts, less 1. */
+const FEW_STAYS = 1023;
 /** Most instructions in one stay in compiled code. */
 const TIER_FUEL = 100_000;
 /** Compiled code looks at its fuel at back edges and calls only, so it may overrun by this many instructions. */
@@ -293,6 +297,33 @@ export class SystemCpu {
     this.#load(state);
   }
 
+  /** What a snapshot keeps of a hart, besides what the ISA has: slots, the address of the next instruction, the count. */
+  saveHart(id: number): { slots: BigInt64Array; pc: bigint; retired: number } {
+    const state = this.harts[id];
+    if (state === this.#current) this.#save();
+    return {
+      slots: state.saved.slice(),
+      pc: state.far ?? BigInt(state.pc),
+      retired: state.retired,
+    };
+  }
+
+  /** Takes over what {@linkcode saveHart} gave; the hart is the one that runs afterwards. */
+  restoreHart(id: number, from: { slots: BigInt64Array; pc: bigint; retired: number }): void {
+    this.select(id);
+    const state = this.harts[id];
+    this.#setPc(from.pc);
+    this.#retired = from.retired;
+    this.#save();
+    state.saved.set(from.slots);
+    this.#load(state);
+  }
+
+  /** Instructions executed by the hart that runs. */
+  get retired(): number {
+    return this.#instructionsNow(this.#current.hart.id);
+  }
+
   /** Instructions executed by all harts. */
   get instructions(): number {
     let sum = 0;
@@ -464,6 +495,7 @@ export class SystemCpu {
    * Runs the current hart.
    *
    * @param limit Instructions; a few more may be executed, unless `exact`.
+   * @param exact Also looks at timers at exact counts, so that the run can be repeated, whatever executes it.
    * @returns Why it stopped, a `Stay`.
    */
   run(limit: number, exact = false): number {
@@ -471,7 +503,10 @@ export class SystemCpu {
     const { hart, tlb } = this.#current;
     this.#leaveRequested = false;
     this.#pcWritten = false;
-    let nextPoll = this.#retired + MAX_FUEL, fruitless = false;
+    // Where a run was interrupted must make no difference to one that can be repeated: multiples of the count.
+    const afterNext = () =>
+      exact ? this.#retired - this.#retired % EXACT_POLL + EXACT_POLL : this.#retired + MAX_FUEL;
+    let nextPoll = afterNext(), fruitless = false, idleStays = 0;
     // An exception whose handler raises it again executes nothing: stays are bounded too.
     for (let stays = Math.max(limit, MAX_FUEL);; stays--) {
       if (hart.waiting) return Stay.WAIT;
@@ -484,14 +519,15 @@ export class SystemCpu {
       words[CONTEXT_WORD] = hart.codeContext;
       const { trace } = this;
       if (trace) trace(this.#pc);
-      const once = trace !== undefined || (exact && left < MAX_BLOCK_INSNS);
+      const room = exact ? Math.min(left, nextPoll - this.#retired) : left;
+      const once = trace !== undefined || (exact && room < MAX_BLOCK_INSNS);
       const reserve = exact ? MAX_BLOCK_INSNS : 0;
       let reason: number;
       if (this.#far !== undefined) {
         this.#translator.refuseFar(this.#far);
         reason = this.#fetchFault();
       } else {
-        const tiers = once || fruitless || (exact && left <= TIER_RESERVE)
+        const tiers = once || fruitless || (exact && room <= TIER_RESERVE)
           ? undefined
           : this.#tiers;
         const key = tiers ? tiers.find(this.#pc) : -1;
@@ -499,19 +535,24 @@ export class SystemCpu {
           reason = this.#runTier(
             tiers!,
             key,
-            Math.min(exact ? left - TIER_RESERVE : left, TIER_FUEL),
+            Math.min(exact ? room - TIER_RESERVE : room, TIER_FUEL),
           );
         } else {
-          reason = this.#interpret(fruitless ? 0 : Math.min(left - reserve, MAX_FUEL), once);
+          reason = this.#interpret(fruitless ? 0 : Math.min(room - reserve, MAX_FUEL), once);
         }
       }
       // What compiled code leaves to the interpreter at its first instruction is executed there.
       fruitless = reason === SystemCpu.#FRUITLESS;
       if (fruitless) continue;
       if (reason === Stay.BACKDOOR) return reason;
-      if (this.#retired === end - left) this.fruitless++;
-      if (reason === Stay.LIMIT || this.#retired >= nextPoll || (stays & 1023) === 0) {
-        nextPoll = this.#retired + MAX_FUEL;
+      // Some exceptions in a row are nothing special, thousands of them are a loop.
+      idleStays = this.#retired === end - left ? idleStays + 1 : 0;
+      if (idleStays > FEW_STAYS) this.fruitless++;
+      if (
+        this.#retired >= nextPoll || (idleStays & FEW_STAYS) === FEW_STAYS ||
+        (!exact && (reason === Stay.LIMIT || (stays & 1023) === 0))
+      ) {
+        nextPoll = afterNext();
         this.onPoll();
       }
     }

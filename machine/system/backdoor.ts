@@ -25,6 +25,7 @@ import type { CallbackModule } from "../../backdoor/types.ts";
 import type { MmioDevice } from "../../mmu/bus.ts";
 import { type PciBar, PciFunction } from "./devices/pci.ts";
 import { cells64, type FdtNode } from "./fdt.ts";
+import type { State, Stateful, StateReader } from "./state.ts";
 import { VirtualMemory } from "./virtual_memory.ts";
 import { BACKDOOR_SLOT, type VirtBoard } from "./virt.ts";
 
@@ -73,6 +74,8 @@ export interface BackdoorMachine {
   note: ((message: string) => void) | undefined;
   errors: ErrorPolicy | undefined;
   stop(status: number): void;
+  /** Saves a snapshot, when the call is done. */
+  save(path: string | URL): void;
   instructions(): number;
 }
 
@@ -95,7 +98,7 @@ export function channelNode(layout: ChannelLayout): FdtNode {
 }
 
 /** A channel on a board. */
-export class SystemBackdoor {
+export class SystemBackdoor implements Stateful {
   readonly channel: BackdoorChannel;
   /** Of a call that could not be answered at once. */
   answer: number | Promise<number> = 0;
@@ -147,6 +150,7 @@ export class SystemBackdoor {
           setPc: (address) => cpu.setRegister("pc", address),
           instructions: () => machine.instructions(),
           stop: (status) => machine.stop(status),
+          save: (path) => machine.save(path),
         },
       })
     );
@@ -278,6 +282,16 @@ export class SystemBackdoor {
       put(low, high);
       return outcome;
     });
+  }
+
+  /** How far rings are drained; everything else is in memory. */
+  save(): State {
+    return this.channel.areas.rings.map((ring) => ring.tail);
+  }
+
+  restore(state: StateReader): void {
+    const { rings } = this.channel.areas;
+    state.list(rings.length).forEach((tail, i) => rings[i].tail = tail.word());
   }
 
   /** Passes on the events that wait in rings. */

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import type { State, Stateful, StateReader } from "./state.ts";
 import { type PlatformClock, TIMEBASE_HZ } from "./devices/device.ts";
 
 /** A clock that the run loop can wait for. */
-export interface MachineClock extends PlatformClock {
+export interface MachineClock extends PlatformClock, Stateful {
   /** Nanoseconds since 1970, for real-time clocks. */
   wall(): bigint;
   /** While nothing runs: milliseconds of host time until so many ticks from now; 0 if time can skip them. */
@@ -15,7 +16,7 @@ export interface MachineClock extends PlatformClock {
 
 /** Time goes on as on the host. */
 export class HostClock implements MachineClock {
-  readonly #start = performance.now();
+  #start = performance.now();
 
   ticks(): number {
     return Math.floor((performance.now() - this.#start) * (TIMEBASE_HZ / 1000));
@@ -23,6 +24,15 @@ export class HostClock implements MachineClock {
 
   wall(): bigint {
     return BigInt(Math.floor((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
+  }
+
+  save(): State {
+    return this.ticks();
+  }
+
+  /** Time goes on from where it was; the real-time clock is the host's. */
+  restore(state: StateReader): void {
+    this.#start = performance.now() - state.number() / (TIMEBASE_HZ / 1000);
   }
 
   idle(ticks: number): number {
@@ -50,6 +60,14 @@ export class InstructionClock implements MachineClock {
 
   wall(): bigint {
     return EPOCH + BigInt(this.ticks()) * BigInt(1_000_000_000 / TIMEBASE_HZ);
+  }
+
+  save(): State {
+    return this.#skipped;
+  }
+
+  restore(state: StateReader): void {
+    this.#skipped = state.number();
   }
 
   idle(ticks: number): number {

@@ -3,14 +3,16 @@
  *
  * @module
  */
+import type { State, StateReader } from "./state.ts";
 import type { HostInput, HostOutput } from "../user/host.ts";
 
-const CTRL_A = 1, QUIT = "x".charCodeAt(0), HELP = "h".charCodeAt(0);
+const CTRL_A = 1, QUIT = "x".charCodeAt(0), HELP = "h".charCodeAt(0), SAVE = "s".charCodeAt(0);
 /** Bytes of output that are collected, at most. */
 const COLLECTED = 4096;
 /** Bytes of input that wait for the guest; more stay with the host. */
 const WAITING = 1024;
-const HELP_TEXT = "\r\nCtrl-A x: end the machine; Ctrl-A Ctrl-A: send Ctrl-A\r\n";
+const HELP_TEXT =
+  "\r\nCtrl-A x: end the machine; Ctrl-A s: save a snapshot; Ctrl-A Ctrl-A: send Ctrl-A\r\n";
 
 /** Console input and output. */
 export class Console {
@@ -18,6 +20,8 @@ export class Console {
   onInput: () => void = () => {};
   /** Called when the user wants to end the machine. */
   onQuit: () => void = () => {};
+  /** Called when the user wants a snapshot. */
+  onSave: () => void = () => {};
   readonly #input: HostInput;
   readonly #output: HostOutput;
   readonly #escape: boolean;
@@ -84,6 +88,7 @@ export class Console {
     } else {
       this.#escaped = false;
       if (byte === QUIT) this.onQuit();
+      else if (byte === SAVE) this.onSave();
       else if (byte === HELP) { for (const c of HELP_TEXT) this.send(c.charCodeAt(0)); }
       else if (byte === CTRL_A) this.#waiting.push(byte);
     }
@@ -107,6 +112,16 @@ export class Console {
       this.#resume = undefined;
     }
     return byte;
+  }
+
+  /** Input that the guest has not got yet, for a snapshot. */
+  save(): State {
+    return Uint8Array.from(this.#waiting);
+  }
+
+  /** Takes over what {@linkcode save} gave. */
+  restore(state: StateReader): void {
+    this.#waiting.unshift(...state.bytes());
   }
 
   /** Takes a byte of output; {@linkcode flush} writes it. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { MachineError } from "../program.ts";
+import type { State, StateReader } from "./state.ts";
 
 /** Bytes of a sector. */
 export const SECTOR = 512;
@@ -24,6 +25,10 @@ export interface Drive {
   flush(): void;
   /** The machine is off. */
   close(): void;
+  /** What only it has, for a snapshot; absent: its content is elsewhere, and has to be the same at the restore. */
+  save?(): State;
+  /** Takes over what {@linkcode save} gave. */
+  restore?(state: StateReader): void;
 }
 
 /** A disk in memory. */
@@ -60,6 +65,16 @@ export class MemoryDrive implements Drive {
   flush(): void {}
   /** Nothing to be done. */
   close(): void {}
+
+  /** Its content. */
+  save(): State {
+    return this.bytes.slice();
+  }
+
+  /** Takes over what {@linkcode save} gave. @throws {StateError} */
+  restore(state: StateReader): void {
+    this.bytes.set(state.bytes(this.bytes.length));
+  }
 }
 
 /** A disk in a file. */
@@ -138,6 +153,23 @@ export class SnapshotDrive implements Drive {
   /** Closes the other disk. */
   close(): void {
     this.#base.close();
+  }
+
+  /** The sectors that were changed. */
+  save(): State {
+    const sectors = [...this.#changed.keys()], bytes = new Uint8Array(sectors.length * SECTOR);
+    sectors.forEach((sector, i) => bytes.set(this.#changed.get(sector)!, i * SECTOR));
+    return { sectors, bytes };
+  }
+
+  /** Takes over what {@linkcode save} gave. @throws {StateError} */
+  restore(state: StateReader): void {
+    const sectors = state.at("sectors").list().map((n) => n.number(0, this.sectors - 1));
+    const bytes = state.at("bytes").bytes(sectors.length * SECTOR);
+    this.#changed.clear();
+    sectors.forEach((sector, i) =>
+      this.write(sector, bytes.subarray(i * SECTOR, (i + 1) * SECTOR))
+    );
   }
 }
 

@@ -25,7 +25,10 @@ import { VirtioConsole } from "./devices/virtio_console.ts";
 import type { VirtioDevice } from "./devices/virtio.ts";
 import { VirtioEntropy } from "./devices/virtio_entropy.ts";
 import { type Drive, openDrive } from "./drive.ts";
+import { fromFileUrl, openSource, readMade } from "./saved.ts";
 import { Sbi } from "./sbi.ts";
+import { type OpenedSnapshot, openSnapshot, SnapshotError, writeSnapshot } from "./snapshot.ts";
+import { type State, StateError } from "./state.ts";
 import { VirtBoard, VIRTIO_SLOTS, type VirtioTransportName } from "./virt.ts";
 
 /** How to make a machine in system mode. */
@@ -81,6 +84,22 @@ export interface SystemMachineOptions {
   /** Parts of the host to replace: clock, random numbers. */
   host?: Partial<Host>;
 }
+
+/** How to make a machine of a snapshot: what is not in it. Disks in files must be as they were. */
+export type SystemLoadOptions = Pick<
+  SystemMachineOptions,
+  | "drives"
+  | "virtioConsole"
+  | "stdin"
+  | "stdout"
+  | "backdoor"
+  | "backdoorErrors"
+  | "report"
+  | "note"
+  | "trace"
+  | "tier"
+  | "host"
+>;
 
 /** The CPU of a machine in system mode, as an embedder sees it: the hart that ran last. */
 export interface SystemMachineCpu {
@@ -154,6 +173,11 @@ async function readImage(source: Source): Promise<Image> {
   return await unpack(await readProgram(source));
 }
 
+/** The compiling tier, loaded only if it is wanted. */
+async function tierOf(options: Pick<SystemMachineOptions, "tier">) {
+  return options.tier === "interp" ? undefined : (await import("../../cpu/wasm/tier.ts")).WasmTier;
+}
+
 /** A machine in system mode. */
 export class SystemMachine {
   /** The board's name. */
@@ -170,6 +194,8 @@ export class SystemMachine {
   #board!: VirtBoard;
   #sbi: Sbi | undefined;
   #stopped: boolean[] = [];
+  /** Whose turn it is, up to which count of its instructions (-1: it begins), and whether anybody did something. */
+  readonly #turns = { hart: 0, end: -1, active: false };
   #finish: Finish | undefined;
   #stopStatus: number | undefined;
   #aborted = false;
@@ -181,6 +207,8 @@ export class SystemMachine {
   #wake: (() => void) | undefined;
   /** Instructions of boards before the last restart. */
   #past = 0;
+  /** Snapshots that wait for the run loop. */
+  readonly #saves: (() => Promise<void>)[] = [];
   #seconds = 0;
   readonly #xlen: 32 | 64;
 
@@ -191,6 +219,7 @@ export class SystemMachine {
     drives: readonly Drive[],
     plan: BackdoorPlan | undefined,
     tier: typeof WasmTier | undefined,
+    fresh: boolean,
   ) {
     this.#plan = plan;
     this.#tier = tier;
@@ -205,9 +234,10 @@ export class SystemMachine {
     this.#console = new Console(this.#host.stdin, this.#host.stdout, terminal);
     this.#console.onInput = () => this.#wake?.();
     this.#console.onQuit = () => this.stop(0);
+    this.#console.onSave = () => this.onSaveKey();
     const says = [images.bios === "none" ? undefined : images.bios, images.kernel].map(imageXlen);
     this.#xlen = says.find((xlen) => xlen !== undefined) ?? options.xlen ?? 64;
-    this.#build();
+    this.#build(fresh);
   }
 
   /**
@@ -253,10 +283,8 @@ export class SystemMachine {
       const plan = options.backdoor === undefined
         ? undefined
         : await planBackdoor(options.backdoor, options.backdoorGeometry);
-      const tier = options.tier === "interp"
-        ? undefined
-        : (await import("../../cpu/wasm/tier.ts")).WasmTier;
-      const machine = new SystemMachine(options, images, opened, plan, tier);
+      const tier = await tierOf(options);
+      const machine = new SystemMachine(options, images, opened, plan, tier, true);
       await machine.#backdoor?.channel.start();
       return machine;
     } catch (cause) {
@@ -269,8 +297,158 @@ export class SystemMachine {
     }
   }
 
-  /** Makes the board anew and loads it. */
-  #build(): void {
+  /**
+   * Makes a machine that goes on where another one was saved by {@linkcode save}.
+   *
+   * @param from Path, URL or content of the snapshot.
+   * @param options What is not in it. There must be as many disks of the same sizes, and a backdoor if it had one.
+   * @throws {MachineError} If it can't be read, is no snapshot, of another version, truncated or damaged, or if the
+   * options don't fit.
+   */
+  static async load(
+    from: string | URL | Uint8Array,
+    options: SystemLoadOptions = {},
+  ): Promise<SystemMachine> {
+    const { name, stream } = await openSource(from);
+    const opened: Drive[] = [];
+    const snapshot = await openSnapshot(stream, name);
+    let machine: SystemMachine | undefined;
+    try {
+      for (const drive of options.drives ?? []) {
+        opened.push(typeof drive === "string" ? await openDrive(drive) : drive);
+      }
+      const { made, images, geometry } = readMade(snapshot.tree, opened, options);
+      const { backdoor } = options;
+      const plan = backdoor !== undefined && geometry
+        ? await planBackdoor(backdoor, geometry)
+        : undefined;
+      const all = { ...options, ...made };
+      machine = new SystemMachine(all, images, opened, plan, await tierOf(options), false);
+      await machine.#restore(snapshot);
+      await machine.#backdoor?.channel.start();
+      return machine;
+    } catch (cause) {
+      await snapshot.close();
+      for (const drive of opened) drive.close();
+      const known = [StateError, RangeError, BackdoorModuleError, SnapshotError];
+      if (cause instanceof Error && known.some((type) => cause instanceof type)) {
+        const what = `Cannot load the snapshot ${name}: `;
+        const message = cause.message.startsWith(what) ? cause.message : what + cause.message;
+        throw new MachineError(message, { cause });
+      }
+      throw cause;
+    }
+  }
+
+  async #restore({ tree, load }: OpenedSnapshot): Promise<void> {
+    const board = this.#board, { bus } = board;
+    await load(bus.ram.arena.m8.subarray(0, bus.ram.size));
+    board.restore(tree.at("board"));
+    this.#backdoor?.restore(tree.at("backdoor"));
+    this.#console.restore(tree.at("console"));
+    const { length } = board.harts;
+    this.#stopped.splice(0, length, ...tree.at("stopped").list(length).map((s) => s.boolean()));
+    this.#past = tree.at("past").number();
+    const turns = tree.at("turns");
+    this.#turns.hart = turns.at("hart").number(0, length - 1);
+    this.#turns.end = turns.at("end").number(-1);
+    this.#turns.active = turns.at("active").boolean();
+    const drives = tree.at("drives").list(this.#drives.length);
+    this.#drives.forEach((drive, i) => {
+      const content = drives[i].at("content");
+      if (content.present !== (drive.save !== undefined)) {
+        throw new StateError(
+          `disk ${i}, ${drive.name}, is ${
+            content.present ? "a file, and its changes were saved" : "to be saved, and was a file"
+          }: use the same kind of disk`,
+        );
+      }
+      drive.restore?.(content);
+    });
+  }
+
+  /** Everything but guest memory. */
+  #state(): State {
+    const { icount = false, virtio = "mmio", append, virtioConsole } = this.#options;
+    const { bios, kernel, initrd } = this.#images, board = this.#board;
+    const image = (it: Image | undefined) =>
+      it ? { image: { name: it.name, bytes: it.bytes } } : {};
+    const geometry = this.#plan?.geometry;
+    return {
+      made: {
+        xlen: this.#xlen,
+        memory: board.memory,
+        harts: board.harts.length,
+        icount,
+        virtio,
+        virtioConsole: virtioConsole !== undefined,
+        ...(append === undefined ? {} : { append }),
+        ...(geometry ? { geometry: { ...geometry } } : {}),
+      },
+      images: {
+        bios: bios === "none" ? bios : image(bios),
+        kernel: image(kernel),
+        initrd: image(initrd),
+      },
+      board: board.save(),
+      ...(this.#backdoor ? { backdoor: this.#backdoor.save() } : {}),
+      console: this.#console.save(),
+      stopped: this.#stopped.slice(),
+      past: this.#past,
+      turns: { ...this.#turns },
+      drives: this.#drives.map((drive) => ({
+        sectors: drive.sectors,
+        readOnly: drive.readOnly,
+        ...(drive.save ? { content: drive.save() } : {}),
+      })),
+    };
+  }
+
+  /**
+   * Saves the machine in a file, from which {@linkcode load} makes one that goes on in the same way: harts, memory,
+   * devices, what was loaded, changes of disks opened with `:snapshot`. Not saved: the content of other disks, and what
+   * callback modules keep to themselves. While the machine runs it is done before the next instruction.
+   *
+   * @throws {MachineError} If the file can't be written, or the machine has ended.
+   *
+   * @example
+   * ```ts
+   * import { SystemMachine } from "./machine.ts";
+   *
+   * const program = new Uint8Array([0x6f, 0, 0, 0]);
+   * const machine = await SystemMachine.create({ bios: "none", kernel: program, icount: true });
+   * await machine.run(1000);
+   * const path = await Deno.makeTempFile();
+   * await machine.save(path);
+   * const again = await SystemMachine.load(path);
+   * console.log(again.instructions === machine.instructions); // true
+   * await Deno.remove(path);
+   * ```
+   */
+  async save(path: string | URL): Promise<void> {
+    const name = path instanceof URL ? fromFileUrl(path) : path;
+    const write = async () => {
+      if (this.#result) {
+        throw new SnapshotError(`Cannot write the snapshot ${name}: the machine has ended`);
+      }
+      // Who takes it up again should see no byte twice.
+      await this.#console.flush();
+      const { ram } = this.#board.bus;
+      await writeSnapshot(name, this.#state(), ram.arena.m8.subarray(0, ram.size));
+    };
+    if (!this.#running) return await write();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#saves.push(() => write().then(resolve, reject));
+    this.#board.cpu.requestLeave();
+    this.#wake?.();
+    await promise;
+  }
+
+  /** Called when the console's user wants a snapshot (Ctrl-A s); does nothing unless it is replaced. */
+  onSaveKey: () => void = () => {};
+
+  /** Makes the board anew; loads it if it is fresh, that is not to be restored. */
+  #build(fresh: boolean): void {
     const { options, images } = { options: this.#options, images: this.#images };
     const random = (n: number) => {
       const bytes = new Uint8Array(n);
@@ -306,12 +484,17 @@ export class SystemMachine {
         note: options.note,
         errors: options.backdoorErrors,
         stop: (status) => this.stop(status),
+        save: (path) => {
+          const report = options.report ?? ((message) => console.error(message));
+          this.save(path).catch((error) => report(error.message));
+        },
         instructions: () => this.instructions,
       });
     }
     const { cpu } = board, Tier = this.#tier;
     if (Tier) cpu.addTier((services) => new Tier(board.bus.ram.arena, services));
-    const builtIn = boot(board, images, random);
+    const builtIn = images.bios === undefined;
+    if (fresh) boot(board, images, random);
     this.#stopped = board.harts.map((_, id) => builtIn && id > 0);
     this.#sbi = builtIn
       ? new Sbi({
@@ -426,6 +609,8 @@ export class SystemMachine {
         this.#result = result;
         await this.close();
       }
+      // Wishes of callbacks at the very end: those fail.
+      while (this.#saves.length > 0) await this.#saves.shift()!();
       return result;
     } catch (cause) {
       // A bug of ours, or a callback's report threw: the terminal is given back all the same.
@@ -445,6 +630,7 @@ export class SystemMachine {
       instructions: this.instructions,
     });
     for (;;) {
+      while (this.#saves.length > 0) await this.#saves.shift()!();
       if (this.#aborted) return { reason: "aborted", instructions: this.instructions };
       if (this.#stopStatus !== undefined) {
         return ended({ reason: "stopped", status: this.#stopStatus });
@@ -455,14 +641,13 @@ export class SystemMachine {
       if (this.#finish?.kind === "reboot") {
         this.#finish = undefined;
         this.#past += this.#board.cpu.instructions;
+        Object.assign(this.#turns, { hart: 0, end: -1 });
         await this.#backdoor?.finish();
-        this.#build();
+        this.#build(true);
         await this.#backdoor?.channel.start();
       }
-      // A guest that only raises exceptions executes nothing, and is to end all the same.
-      const left = end - this.instructions - this.#board.cpu.fruitless;
-      if (left <= 0) return { reason: "limit", instructions: this.instructions };
-      const active = this.#slice(left);
+      if (this.#left(end) <= 0) return { reason: "limit", instructions: this.instructions };
+      const active = this.#round(end);
       const answer = this.#call;
       this.#call = 0;
       if (typeof answer !== "number") {
@@ -487,26 +672,43 @@ export class SystemMachine {
     }
   }
 
-  /** Gives each hart a turn; whether any of them had something to do. */
-  #slice(left: number): boolean {
-    const { cpu, harts } = this.#board;
-    this.#board.poll();
-    this.#feed();
-    let active = false;
-    for (const hart of harts) {
+  /**
+   * Gives each hart a turn; whether any of them had something to do. What interrupts a round - the limit of
+   * instructions, a call that waits - goes on with it later, so that it makes no difference to the guest.
+   */
+  #round(end: number): boolean {
+    const { cpu, harts } = this.#board, round = this.#turns;
+    if (round.hart === 0 && round.end < 0) {
+      this.#board.poll();
+      this.#feed();
+      round.active = false;
+    }
+    for (; round.hart < harts.length; round.hart++, round.end = -1) {
+      const hart = harts[round.hart];
       if (this.#stopped[hart.id] || hart.waiting) continue;
       cpu.select(hart.id);
-      const why = cpu.run(Math.min(left, SLICE));
-      if (why !== Stay.WAIT) active = true;
+      if (round.end < 0) round.end = cpu.retired - cpu.retired % SLICE + SLICE;
+      const left = this.#left(end);
+      if (left <= 0) return true;
+      const exact = this.#options.icount ?? false;
+      const why = cpu.run(Math.min(left, round.end - cpu.retired), exact);
+      if (why !== Stay.WAIT) round.active = true;
       if (this.#backdoor && why === Stay.BACKDOOR) {
         this.#inTrap = true;
         this.#call = this.#backdoor.answer;
         return true;
       }
       this.#backdoor?.drain();
-      if (this.#finish) return true;
+      const over = why === Stay.WAIT || cpu.retired >= round.end;
+      if (this.#finish || why === Stay.LEFT || (!over && this.#left(end) <= 0)) return true;
     }
-    return active || harts.some((hart) => !this.#stopped[hart.id] && !hart.waiting);
+    round.hart = 0;
+    return round.active || harts.some((hart) => !this.#stopped[hart.id] && !hart.waiting);
+  }
+
+  /** Instructions until the limit. A guest that only raises exceptions executes nothing, and is to end all the same. */
+  #left(end: number): number {
+    return end - this.instructions - this.#board.cpu.fruitless;
   }
 
   /** Waits until something can happen; false if nothing can. */

@@ -7,3 +7,4 @@
 export * from "./machine.ts";
 export { type Drive, MemoryDrive, SnapshotDrive } from "./drive.ts";
 export type { VirtioTransportName } from "./virt.ts";
+export { type State, StateError, type Stateful, StateReader } from "./state.ts";

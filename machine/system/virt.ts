@@ -22,6 +22,8 @@ import { Uart16550 } from "./devices/uart16550.ts";
 import { VirtioMmio } from "./devices/virtio_mmio.ts";
 import { VirtioPci } from "./devices/virtio_pci.ts";
 import type { VirtioDevice } from "./devices/virtio.ts";
+import { restoreHart, saveHart } from "./hart_state.ts";
+import type { State, Stateful, StateReader } from "./state.ts";
 import { cells64, type FdtNode, flattenTree } from "./fdt.ts";
 
 /** Physical addresses. */
@@ -85,7 +87,7 @@ export interface BoardOptions {
 }
 
 /** The board, not yet loaded. */
-export class VirtBoard {
+export class VirtBoard implements Stateful {
   readonly xlen: 32 | 64;
   readonly bus: Bus;
   readonly cpu: SystemCpu;
@@ -95,6 +97,7 @@ export class VirtBoard {
   readonly uart: Uart16550;
   readonly pci: PciHost;
   readonly rom = new Rom(ROM_SIZE);
+  readonly #plic: Plic;
   readonly #rtc: GoldfishRtc;
   readonly #nodes: readonly FdtNode[];
   readonly #virtio: readonly VirtioMmio[];
@@ -125,7 +128,9 @@ export class VirtBoard {
       harts.map((hart) => ({ software: line(hart, Irq.MSI), timer: line(hart, Irq.MTI) })),
       this.clock,
     );
-    const plic = new Plic(harts.flatMap((hart) => [line(hart, Irq.MEI), line(hart, Irq.SEI)]));
+    const plic = this.#plic = new Plic(
+      harts.flatMap((hart) => [line(hart, Irq.MEI), line(hart, Irq.SEI)]),
+    );
     this.uart = new Uart16550(plic.line(Interrupt.UART), options.send);
     this.#rtc = new GoldfishRtc(plic.line(Interrupt.RTC), () => this.clock.wall());
     this.#virtio = Array.from(
@@ -205,6 +210,50 @@ export class VirtBoard {
         "#address-cells": [3],
       },
     };
+  }
+
+  /** Devices with state, by name. */
+  get #parts(): Record<string, Stateful> {
+    const { clock, clint, uart } = this;
+    const parts: Record<string, Stateful> = {
+      clock,
+      clint,
+      plic: this.#plic,
+      uart,
+      rtc: this.#rtc,
+    };
+    this.#virtio.forEach(({ transport }, i) => parts[`virtio${i}`] = transport);
+    this.pci.functions.forEach((there, slot) => {
+      if (there) parts[`pci${slot}`] = there;
+    });
+    return parts;
+  }
+
+  /** Everything but guest memory. */
+  save(): State {
+    const { cpu, harts } = this, running = cpu.current.hart.id;
+    return {
+      running,
+      fruitless: cpu.fruitless,
+      harts: harts.map((hart) => saveHart(cpu, hart)),
+      rom: this.rom.bytes.slice(),
+      parts: Object.fromEntries(
+        Object.entries(this.#parts).map(([name, part]) => [name, part.save()]),
+      ),
+    };
+  }
+
+  /** Makes a new board what another one was; guest memory has to be there. */
+  restore(state: StateReader): void {
+    const { cpu, harts } = this;
+    this.rom.bytes.set(state.at("rom").bytes(this.rom.bytes.length));
+    for (const [name, part] of Object.entries(this.#parts)) {
+      part.restore(state.at("parts").at(name));
+    }
+    // Harts after devices, whose interrupts they have already.
+    state.at("harts").list(harts.length).forEach((hart, id) => restoreHart(cpu, harts[id], hart));
+    cpu.fruitless = state.at("fruitless").number();
+    cpu.select(state.at("running").number(0, harts.length - 1));
   }
 
   /** Bytes of RAM. */

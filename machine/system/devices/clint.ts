@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { State, Stateful, StateReader } from "../state.ts";
 import type { MmioDevice, PlatformClock } from "./device.ts";
 
 /** Where in the region: MSIP registers, compare registers, the time. */
@@ -24,7 +25,7 @@ export interface ClintHart {
 }
 
 /** Timer and software interrupts of all harts. */
-export class Clint implements MmioDevice {
+export class Clint implements MmioDevice, Stateful {
   readonly #harts: readonly ClintHart[];
   readonly #clock: PlatformClock;
   readonly #msip: boolean[];
@@ -62,6 +63,17 @@ export class Clint implements MmioDevice {
       if (compare > now && compare - now < next) next = compare - now;
     }
     return next === NEVER ? undefined : Number(next);
+  }
+
+  save(): State {
+    return { msip: this.#msip.slice(), compare: this.#compare.slice(), offset: this.#offset };
+  }
+
+  restore(state: StateReader): void {
+    const { length } = this.#harts;
+    state.at("msip").list(length).forEach((on, i) => this.#msip[i] = on.boolean());
+    state.at("compare").list(length).forEach((at, i) => this.#compare[i] = at.bigint());
+    this.#offset = state.at("offset").bigint();
   }
 
   read64(offset: number): bigint {

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { State, Stateful, StateReader } from "../state.ts";
 import type { InterruptLine, MmioDevice } from "./device.ts";
 
 const R = {
@@ -20,7 +21,7 @@ const R = {
 const LOW = 0xffff_ffffn;
 
 /** The device. */
-export class GoldfishRtc implements MmioDevice {
+export class GoldfishRtc implements MmioDevice, Stateful {
   readonly #line: InterruptLine;
   readonly #now: () => bigint;
   #offset = 0n;
@@ -55,6 +56,26 @@ export class GoldfishRtc implements MmioDevice {
       this.#pending = true;
       this.#line(this.#enabled);
     }
+  }
+
+  save(): State {
+    return {
+      offset: this.#offset,
+      alarm: this.#alarm,
+      words: [this.#high, this.#alarmHigh],
+      flags: [this.#armed, this.#pending, this.#enabled],
+    };
+  }
+
+  restore(state: StateReader): void {
+    this.#offset = state.at("offset").bigint();
+    this.#alarm = state.at("alarm").bigint();
+    [this.#high, this.#alarmHigh] = state.at("words").list(2).map((word) =>
+      word.number(0, 0xffff_ffff)
+    );
+    [this.#armed, this.#pending, this.#enabled] = state.at("flags").list(3).map((flag) =>
+      flag.boolean()
+    );
   }
 
   read(offset: number, size: number): number | undefined {

@@ -6,6 +6,7 @@
  * @module
  */
 import type { Window } from "../../../mmu/bus.ts";
+import type { State, Stateful, StateReader } from "../state.ts";
 import type { InterruptLine, MmioDevice } from "./device.ts";
 
 /** Registers of a function's header, type 0. */
@@ -66,7 +67,7 @@ export interface PciIdentity {
 }
 
 /** A function of a PCI device. */
-export class PciFunction {
+export class PciFunction implements Stateful {
   /** Called when something that the bridge acts on has changed. */
   onChange: () => void = () => {};
   /** Its base address registers by number; undefined: there is none. */
@@ -174,17 +175,17 @@ export class PciFunction {
     if (register < R.SUBSYSTEM_VENDOR) this.onChange();
   }
 
-  /** What the guest can have changed, for a snapshot. */
-  save(): Uint8Array {
-    return this.config.slice();
+  save(): State {
+    return { config: this.config.slice(), raised: this.#raised };
   }
 
-  /** Takes over what {@linkcode save} gave. */
-  restore(config: Uint8Array): void {
+  restore(state: StateReader): void {
+    const config = state.at("config").bytes(CONFIG_BYTES);
     for (let i = 0; i < CONFIG_BYTES; i++) {
       const mask = this.writable[i];
       this.config[i] = this.config[i] & ~mask | config[i] & mask;
     }
+    this.#raised = state.at("raised").boolean();
     this.onChange();
   }
 }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { State, Stateful, StateReader } from "../state.ts";
 import type { InterruptLine, MmioDevice } from "./device.ts";
 
 /** Where in the region. */
@@ -18,7 +19,7 @@ const MAX_PRIORITY = 7;
 const WORDS = (PLIC_SOURCES >>> 5) + 1;
 
 /** Interrupts of devices, routed to contexts: a hart's privilege level each. */
-export class Plic implements MmioDevice {
+export class Plic implements MmioDevice, Stateful {
   readonly #contexts: readonly InterruptLine[];
   readonly #priority = new Uint8Array(PLIC_SOURCES + 1);
   readonly #level = new Uint8Array(PLIC_SOURCES + 1);
@@ -90,6 +91,32 @@ export class Plic implements MmioDevice {
     this.#claimed[source] = 0;
     if (this.#level[source] !== 0) this.#pending[source] = 1;
     this.#update();
+  }
+
+  /** Everything of one byte, by name. */
+  get #bytes(): Record<string, Uint8Array> {
+    return {
+      priority: this.#priority,
+      level: this.#level,
+      pending: this.#pending,
+      claimed: this.#claimed,
+      threshold: this.#threshold,
+      raised: this.#raised,
+    };
+  }
+
+  save(): State {
+    const bytes = Object.entries(this.#bytes).map(([name, bytes]) => [name, bytes.slice()]);
+    return { ...Object.fromEntries(bytes), enable: this.#enable.map((words) => [...words]) };
+  }
+
+  restore(state: StateReader): void {
+    for (const [name, bytes] of Object.entries(this.#bytes)) {
+      bytes.set(state.at(name).bytes(bytes.length));
+    }
+    state.at("enable").list(this.#enable.length).forEach((words, context) => {
+      words.list(WORDS).forEach((word, i) => this.#enable[context][i] = word.word());
+    });
   }
 
   read(offset: number, size: number): number | undefined {

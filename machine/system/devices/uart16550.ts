@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { State, Stateful, StateReader } from "../state.ts";
 import type { InterruptLine, MmioDevice } from "./device.ts";
 
 /** Registers by offset; 0 and 1 are the divisor while LCR says so. */
@@ -21,7 +22,7 @@ const FIFO = 16;
 const TRIGGERS = [1, 4, 8, 14];
 
 /** The serial port; the machine's console. */
-export class Uart16550 implements MmioDevice {
+export class Uart16550 implements MmioDevice, Stateful {
   readonly #line: InterruptLine;
   readonly #send: (byte: number) => void;
   readonly #received: number[] = [];
@@ -71,6 +72,22 @@ export class Uart16550 implements MmioDevice {
   #update(): void {
     const raised = (this.#iir() & 1) === 0;
     if (raised !== this.#raised) this.#line(this.#raised = raised);
+  }
+
+  save(): State {
+    return {
+      registers: [this.#ier, this.#fcr, this.#lcr, this.#mcr, this.#scr, this.#divisor],
+      received: Uint8Array.from(this.#received),
+      flags: [this.#overrun, this.#sent, this.#raised],
+    };
+  }
+
+  restore(state: StateReader): void {
+    const registers = state.at("registers").list(6).map((register) => register.number(0, 0xffff));
+    [this.#ier, this.#fcr, this.#lcr, this.#mcr, this.#scr, this.#divisor] = registers;
+    this.#received.splice(0, Infinity, ...state.at("received").bytes());
+    const flags = state.at("flags").list(3).map((flag) => flag.boolean());
+    [this.#overrun, this.#sent, this.#raised] = flags;
   }
 
   read(offset: number, size: number): number | undefined {

@@ -9,6 +9,7 @@
  * @module
  */
 import type { Bus } from "../../../mmu/bus.ts";
+import type { State, Stateful, StateReader } from "../state.ts";
 
 /** Feature bits of every device (section 6). */
 export const Feature = { INDIRECT_DESC: 1n << 28n, VERSION_1: 1n << 32n } as const;
@@ -92,7 +93,7 @@ export class Chain {
 }
 
 /** A split virtqueue. */
-export class Virtqueue {
+export class Virtqueue implements Stateful {
   /** Number of descriptors, a power of two. */
   size = QUEUE_SIZE;
   ready = false;
@@ -114,6 +115,23 @@ export class Virtqueue {
     this.ready = false;
     this.descriptors = this.available = this.used = 0;
     this.#nextAvailable = this.#nextUsed = 0;
+  }
+
+  save(): State {
+    const { size, ready, descriptors, available, used } = this;
+    const next = [this.#nextAvailable, this.#nextUsed];
+    return { size, ready, places: [descriptors, available, used], next };
+  }
+
+  restore(state: StateReader): void {
+    this.size = state.at("size").number(1, QUEUE_SIZE);
+    this.ready = state.at("ready").boolean();
+    [this.descriptors, this.available, this.used] = state.at("places").list(3).map((place) =>
+      place.number(0, 2 ** 64)
+    );
+    [this.#nextAvailable, this.#nextUsed] = state.at("next").list(2).map((index) =>
+      index.number(0, 0xffff)
+    );
   }
 
   /** Offset of `length` bytes of memory that can be written at a physical address, or undefined. */
@@ -241,4 +259,8 @@ export interface VirtioDevice {
   start(host: VirtioHost): void;
   /** The guest made something available in a queue. */
   notify(queue: number): void;
+  /** What it keeps between requests, for a snapshot; absent: nothing that a guest would miss. */
+  save?(): State;
+  /** Takes over what {@linkcode save} gave; `start` was called before if the driver is there. */
+  restore?(state: StateReader): void;
 }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { State, StateReader } from "../state.ts";
 import type { VirtioDevice, VirtioHost } from "./virtio.ts";
 
 const RECEIVE = 0, TRANSMIT = 1;
@@ -28,6 +29,14 @@ export class VirtioConsole implements VirtioDevice {
 
   start(host: VirtioHost): void {
     this.#host = host;
+  }
+
+  save(): State {
+    return Uint8Array.from(this.#waiting);
+  }
+
+  restore(state: StateReader): void {
+    this.#waiting = [...state.bytes()];
   }
 
   /** Bytes arrive for the guest. */

@@ -42,14 +42,15 @@ const ADDRESSES: Readonly<Record<number, QueuePart>> = {
 
 /** One place for a virtio device; it may be empty. */
 export class VirtioMmio implements MmioDevice {
-  readonly #transport: VirtioTransport;
+  /** What does not depend on these registers. */
+  readonly transport: VirtioTransport;
 
   constructor(device: VirtioDevice | undefined, bus: Bus, line: InterruptLine) {
-    this.#transport = new VirtioTransport(device, bus, line);
+    this.transport = new VirtioTransport(device, bus, line);
   }
 
   read(offset: number, size: number): number | undefined {
-    const transport = this.#transport, { device, queue } = transport;
+    const transport = this.transport, { device, queue } = transport;
     if (offset >= R.CONFIG) return transport.config(offset - R.CONFIG, size);
     if (size !== 4) return undefined;
     switch (offset) {
@@ -80,12 +81,12 @@ export class VirtioMmio implements MmioDevice {
     // Configuration spaces here are read-only.
     if (offset >= R.CONFIG) return true;
     if (size !== 4) return false;
-    if (this.#transport.device) this.#write(offset, value);
+    if (this.transport.device) this.#write(offset, value);
     return true;
   }
 
   #write(offset: number, value: number): void {
-    const transport = this.#transport;
+    const transport = this.transport;
     switch (offset) {
       case R.DEVICE_FEATURES_SEL:
         transport.deviceFeaturesSelect = value;

@@ -6,6 +6,7 @@
  * @module
  */
 import type { Bus } from "../../../mmu/bus.ts";
+import type { State, StateReader } from "../state.ts";
 import type { MmioDevice } from "./device.ts";
 import { PciFunction } from "./pci.ts";
 import type { VirtioDevice } from "./virtio.ts";
@@ -99,6 +100,15 @@ export class VirtioPci extends PciFunction {
     const access = this.#access = this.#structure(Structure.CONFIG_ACCESS, 0, 0);
     this.writable[access + ACCESS_BAR] = 0xff;
     this.writable.fill(0xff, access + ACCESS_OFFSET, access + ACCESS_DATA + 4);
+  }
+
+  override save(): State {
+    return { function: super.save(), transport: this.transport.save() };
+  }
+
+  override restore(state: StateReader): void {
+    super.restore(state.at("function"));
+    this.transport.restore(state.at("transport"));
   }
 
   #structure(type: number, offset: number, more?: number): number {

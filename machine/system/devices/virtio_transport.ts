@@ -6,6 +6,7 @@
  * @module
  */
 import type { Bus } from "../../../mmu/bus.ts";
+import type { State, Stateful, StateReader } from "../state.ts";
 import type { InterruptLine } from "./device.ts";
 import { type Chain, Feature, QUEUE_SIZE, type VirtioDevice, Virtqueue } from "./virtio.ts";
 
@@ -17,7 +18,7 @@ const TWO32 = 0x1_0000_0000;
 export type QueuePart = "descriptors" | "available" | "used";
 
 /** A virtio device and its driver's settings, as its transport's registers show them. */
-export class VirtioTransport {
+export class VirtioTransport implements Stateful {
   readonly device: VirtioDevice | undefined;
   readonly queues: readonly Virtqueue[];
   /** Which 32 features the next access of either register means. */
@@ -134,6 +135,33 @@ export class VirtioTransport {
     let value = 0;
     for (let i = size - 1; i >= 0; i--) value = value * 256 + (config?.[offset + i] ?? 0);
     return value;
+  }
+
+  save(): State {
+    return {
+      id: this.device?.id ?? 0,
+      selects: [this.deviceFeaturesSelect, this.driverFeaturesSelect, this.select],
+      features: this.#driverFeatures,
+      status: this.#status,
+      interrupt: this.#interrupt,
+      queues: this.queues.map((queue) => queue.save()),
+      ...(this.device?.save ? { device: this.device.save() } : {}),
+    };
+  }
+
+  /** @throws {StateError} Also if the device is of another type. */
+  restore(state: StateReader): void {
+    const { device } = this;
+    state.at("id").number(device?.id ?? 0, device?.id ?? 0);
+    [this.deviceFeaturesSelect, this.driverFeaturesSelect, this.select] = state.at("selects")
+      .list(3).map((select) => select.number(0, 0xffff_ffff));
+    this.#driverFeatures = state.at("features").bigint();
+    this.#status = state.at("status").number(0, 0xff);
+    this.#interrupt = state.at("interrupt").number(0, 3);
+    const queues = state.at("queues").list(this.queues.length);
+    this.queues.forEach((queue, i) => queue.restore(queues[i]));
+    if (device && (this.#status & DRIVER_OK) !== 0) this.#start(device);
+    if (state.at("device").present) device?.restore?.(state.at("device"));
   }
 
   #raise(bits: number): void {
