@@ -280,12 +280,21 @@ Deno.test("SystemMachine.load refuses a snapshot when it is damaged, truncated o
       const length = 16 + Math.floor((good.length - 17) * i / 11);
       await fails(good.subarray(0, length), "truncated or damaged");
     }
-    // Every bit between gzip's header and trailer (RFC 1952), which have 10 and 8 bytes, and padding before the last.
+    // Every bit of the compressed part. Some mean the same, such as another distance in a row of zeros.
+    let refused = 0;
     for (let i = 0; i < 200; i++) {
-      const at = 26 + Math.floor((good.length - 36) * i / 199), bad = good.slice();
+      const at = 26 + Math.floor((good.length - 27) * i / 199), bad = good.slice();
       bad[at] ^= 1 << i % 8;
-      await fails(bad, "damaged");
+      try {
+        await using same = await SystemMachine.load(bad);
+        await same.save(`${folder}/same`);
+        assertEquals(await Deno.readFile(`${folder}/same`), good);
+      } catch (error) {
+        assert(error instanceof MachineError && error.message.includes("damaged"), String(error));
+        refused++;
+      }
     }
+    assert(refused > 150, `${refused} refused`);
   }));
 
 /** A snapshot with its records changed, and a right checksum of compression. */
