@@ -123,6 +123,10 @@ export const FUNCTIONAL: Readonly<
     where: () => false,
     why: "is about system mode, which the interpreter executes",
   },
+  system_counters_test: {
+    where: () => false,
+    why: "is about system mode, and chooses the tier itself",
+  },
   system_channel_test: {
     where: () => false,
     why: "is about system mode, which the interpreter executes",

@@ -59,8 +59,8 @@ const callbacks = () => {
 };
 
 /**
- * Runs a machine, and another one that is saved, loaded and goes on after each of `cuts`; both must be the same in the
- * end: a snapshot of one, and of the other.
+ * Runs a machine, and another one that is saved, loaded and goes on after each of `cuts`, by another tier; both must be
+ * the same in the end: a snapshot of one, and of the other.
  */
 async function compare(
   folder: string,
@@ -70,6 +70,7 @@ async function compare(
   end: number,
 ): Promise<string> {
   const whole = collect(), pieces = collect();
+  let loads = 0;
   await using straight = await SystemMachine.create({
     ...options,
     ...again(),
@@ -82,7 +83,11 @@ async function compare(
     await machine.run(cut - machine.instructions);
     await machine.save(`${folder}/cut`);
     await machine.close();
-    machine = await SystemMachine.load(`${folder}/cut`, { ...again(), stdout: pieces.stdout });
+    machine = await SystemMachine.load(`${folder}/cut`, {
+      ...again(),
+      tier: (["wasm", "auto", "interp"] as const)[loads++ % 3],
+      stdout: pieces.stdout,
+    });
   }
   await machine.run(end - machine.instructions);
   await machine.save(`${folder}/pieces`);

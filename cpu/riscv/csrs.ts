@@ -7,6 +7,7 @@
  * @module
  */
 import type { HartServices } from "../isa/system.ts";
+import { COUNTER_BITS, COUNTERS, type EventCounters, FIRST_COUNTER } from "./counters.ts";
 import { type Pmp, PMP_ENTRIES } from "./pmp.ts";
 import { Sys } from "./rv_priv.ts";
 import { SatpMode } from "./walker.ts";
@@ -17,6 +18,7 @@ export interface CsrState {
   readonly xlen: 32 | 64;
   readonly services: HartServices;
   readonly pmp: Pmp;
+  readonly counters: EventCounters;
   privilege: number;
   readonly mip: number;
   mstatus: number;
@@ -66,7 +68,7 @@ const MEDELEG_MASK = 0xb3ff, MIDELEG_MASK = 0x2222, MIE_MASK = 0x2aaa;
 /** Bits of mip that M-mode may write; STIP only while it is not Sstc's. */
 const MIP_MASK = 0x2222, SIP_MASK = 0x2002, STIP = 1 << 5;
 const ENVCFG_MASK = 0xf1n, MENVCFG_HIGH = 1n << 63n | 1n << 61n, STCE = 1n << 63n;
-const COUNTERS = 0xffff_ffffn, TIME_BIT = 2n;
+const ALL_COUNTERS = 0xffff_ffffn, TIME_BIT = 2n;
 const SUPERVISOR = 1, MACHINE = 3;
 const MASK32 = 0xffff_ffffn;
 
@@ -161,7 +163,7 @@ function shadow(index: number, read: (h: Hart) => bigint | undefined): Csr {
 const time = (h: Hart) => h.xlen === 32 ? h.services.time() & MASK32 : h.services.time();
 
 function counteren(name: "mcounteren" | "scounteren"): Csr {
-  return { read: (h) => h[name], write: (h, value) => h[name] = value & COUNTERS };
+  return { read: (h) => h[name], write: (h, value) => h[name] = value & ALL_COUNTERS };
 }
 
 function envcfg(name: "menvcfg" | "senvcfg", mask: bigint): Csr {
@@ -335,7 +337,8 @@ const TABLE = new Map<number, Csr>([
     read: (h) => h.mcountinhibit,
     write: (h, value) => {
       const before = [CYCLE.whole.read(h)!, INSTRET.whole.read(h)!];
-      h.mcountinhibit = value & 5n;
+      h.mcountinhibit = value & (5n | COUNTER_BITS);
+      h.counters.update();
       CYCLE.whole.write!(h, before[0], 0n);
       INSTRET.whole.write!(h, before[1], 0n);
     },
@@ -364,14 +367,50 @@ for (let i = 0; i < 16; i++) TABLE.set(0x3a0 + i, pmpConfig(i));
 for (let i = 0; i < 64; i++) {
   TABLE.set(0x3b0 + i, i < PMP_ENTRIES ? pmpAddress(i) : { ...ZERO, write: () => {} });
 }
-// Event counters: there are none, so they read as 0 (section 3.1.10).
-for (let i = 3; i < 32; i++) {
-  TABLE.set(0xb00 + i, { ...ZERO, write: () => {} });
-  TABLE.set(0x320 + i, { ...ZERO, write: () => {} });
-  TABLE.set(0xb80 + i, high32({ ...ZERO, write: () => {} }));
-  TABLE.set(0xc00 + i, shadow(i, () => 0n));
-  TABLE.set(0xc80 + i, shadow(i, (h) => h.xlen === 32 ? 0n : undefined));
+/** An event counter's register: all of it, or on RV32 a half of it. */
+function half(
+  get: (c: EventCounters) => bigint,
+  set: (c: EventCounters, value: bigint) => void,
+): { whole: Csr; high: Csr } {
+  return {
+    whole: {
+      read: (h) => h.xlen === 32 ? get(h.counters) & MASK32 : get(h.counters),
+      write: (h, v) => {
+        set(h.counters, h.xlen === 32 ? get(h.counters) & ~MASK32 | v : v);
+        changed(h, false);
+      },
+    },
+    high: {
+      read: (h) => h.xlen === 32 ? get(h.counters) >> 32n : undefined,
+      write: (h, v) => {
+        set(h.counters, get(h.counters) & MASK32 | v << 32n);
+        changed(h, false);
+      },
+    },
+  };
 }
+
+// Event counters; those that don't exist read as 0 (section 3.1.10).
+for (let i = FIRST_COUNTER; i < 32; i++) {
+  const at = i - FIRST_COUNTER, nothing = { ...ZERO, write: () => {} };
+  const none = { whole: nothing, high: high32(nothing) };
+  const there = at < COUNTERS;
+  const value = there ? half((c) => c.value(at), (c, v) => c.setValue(at, v)) : none;
+  const event = there ? half((c) => c.event(at), (c, v) => c.setEvent(at, v)) : none;
+  TABLE.set(0xb00 + i, value.whole);
+  TABLE.set(0xb80 + i, value.high);
+  TABLE.set(0x320 + i, event.whole);
+  TABLE.set(0x720 + i, event.high);
+  TABLE.set(0xc00 + i, shadow(i, (h) => value.whole.read(h)));
+  TABLE.set(0xc80 + i, shadow(i, (h) => value.high.read(h)));
+}
+// Sscofpmf: below M-mode only those that mcounteren shows.
+TABLE.set(0xda0, {
+  read: (h) => {
+    const { overflows } = h.counters;
+    return h.privilege < MACHINE ? overflows & h.mcounteren : overflows;
+  },
+});
 
 /** mip and sip: a read-modify-write keeps what only hardware raised out of the bits that software owns. */
 const MIP = 0x344, SIP = 0x144;

@@ -7,6 +7,7 @@
  */
 import { Slot, Trap } from "../ir/ops.ts";
 import { Access, type HartServices, type PrivilegedHart, Walk } from "../isa/system.ts";
+import { EventCounters, LCOFI } from "./counters.ts";
 import { accessCsr, type CsrState, readStatus } from "./csrs.ts";
 import { Pmp } from "./pmp.ts";
 import { Sys } from "./rv_priv.ts";
@@ -75,6 +76,7 @@ export class RiscvHart implements PrivilegedHart, CsrState {
   readonly xlen: 32 | 64;
   readonly services: HartServices;
   readonly pmp = new Pmp();
+  readonly counters: EventCounters;
   waiting = false;
   resume = 0n;
   dataContext: number = Context.MACHINE;
@@ -128,6 +130,16 @@ export class RiscvHart implements PrivilegedHart, CsrState {
     this.id = id;
     this.xlen = xlen;
     this.services = services;
+    this.counters = new EventCounters({
+      getPrivilege: () => this.#privilege,
+      getInhibited: () => this.mcountinhibit,
+      instructions: () => services.instructions(),
+      overflow: () => {
+        this.softIp |= LCOFI;
+        if ((this.mip & this.mie) !== 0) this.waiting = false;
+        this.updateInterrupts();
+      },
+    });
     this.#walker = new Walker(services.memory, this.pmp);
   }
 
@@ -137,6 +149,7 @@ export class RiscvHart implements PrivilegedHart, CsrState {
   }
   set privilege(level: number) {
     this.#privilege = level;
+    if (this.counters.active) this.counters.update();
     this.update();
   }
 

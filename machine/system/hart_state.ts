@@ -5,6 +5,7 @@
  */
 import type { SystemCpu } from "../../cpu/engine/system_cpu.ts";
 import type { RiscvHart } from "../../cpu/riscv/hart.ts";
+import { COUNTERS } from "../../cpu/riscv/counters.ts";
 import { PMP_ENTRIES } from "../../cpu/riscv/pmp.ts";
 import type { State, StateReader } from "./state.ts";
 
@@ -31,6 +32,7 @@ export function saveHart(cpu: SystemCpu, hart: RiscvHart): State {
     waiting: hart.waiting,
     words: Object.fromEntries(WORDS.map((name) => [name, hart[name]])),
     large: Object.fromEntries(LARGE.map((name) => [name, hart[name] as bigint])),
+    counters: hart.counters.save(),
     pmp: entries.map((i) => [hart.pmp.config(i), hart.pmp.address(i)]),
   };
 }
@@ -58,6 +60,12 @@ export function restoreHart(cpu: SystemCpu, hart: RiscvHart, state: StateReader)
   hart.waiting = state.at("waiting").boolean();
   hart.updateTranslation();
   hart.services.flushTlb(true);
-  const privilege = state.at("privilege").number(0, 3);
-  hart.privilege = privilege;
+  hart.privilege = state.at("privilege").number(0, 3);
+  const counters = (name: string) =>
+    state.at("counters").at(name).list(COUNTERS).map((value) => value.bigint());
+  hart.counters.restore({
+    events: counters("events"),
+    values: counters("values"),
+    seen: counters("seen"),
+  });
 }

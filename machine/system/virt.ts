@@ -269,7 +269,10 @@ export class VirtBoard implements Stateful {
   /** Lets time have its effect on timers. */
   poll(): void {
     this.clint.update();
-    for (const hart of this.harts) this.#updateHart(hart);
+    for (const hart of this.harts) {
+      this.#updateHart(hart);
+      hart.counters.poll();
+    }
     this.#rtc.update();
   }
 
@@ -299,7 +302,8 @@ export class VirtBoard implements Stateful {
     const hex = (n: number) => n.toString(16);
     const each = (...irqs: number[]) =>
       harts.flatMap((_, i) => irqs.flatMap((irq) => [intc(i), irq]));
-    const isa = `rv${xlen}imafdc_zicbom_zicboz_zicond_zicsr_zifencei_zba_zbb_zbs_sstc_svadu`;
+    const isa =
+      `rv${xlen}imafdc_zicbom_zicboz_zicond_zicsr_zifencei_zba_zbb_zbs_sscofpmf_sstc_svadu`;
     const cpus: FdtNode = {
       name: "cpus",
       properties: {
