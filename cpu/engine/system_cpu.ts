@@ -520,7 +520,8 @@ export class SystemCpu {
       const { trace } = this;
       if (trace) trace(this.#pc);
       const room = exact ? Math.min(left, nextPoll - this.#retired) : left;
-      const once = trace !== undefined || (exact && room < MAX_BLOCK_INSNS);
+      const close = exact && room < MAX_BLOCK_INSNS;
+      const once = trace !== undefined || (close && !this.#fits(room));
       const reserve = exact ? MAX_BLOCK_INSNS : 0;
       let reason: number;
       if (this.#far !== undefined) {
@@ -538,7 +539,9 @@ export class SystemCpu {
             Math.min(exact ? room - TIER_RESERVE : room, TIER_FUEL),
           );
         } else {
-          reason = this.#interpret(fruitless ? 0 : Math.min(room - reserve, MAX_FUEL), once);
+          // Without fuel it is one block.
+          const fuel = fruitless || close ? 0 : Math.min(room - reserve, MAX_FUEL);
+          reason = this.#interpret(fuel, once);
         }
       }
       // What compiled code leaves to the interpreter at its first instruction is executed there.
@@ -564,6 +567,13 @@ export class SystemCpu {
   static readonly #FRUITLESS = -2;
   /** The same, where the pc is known already. */
   static readonly #BACKDOOR_DONE = -3;
+
+  /** Whether the next block has no more than so many instructions. */
+  #fits(room: number): boolean {
+    if (this.#far !== undefined) return false;
+    const block = this.#translator.find(this.#pc);
+    return block !== undefined && block.pcs.length <= room;
+  }
 
   #interpret(fuel: number, once: boolean): number {
     const translator = this.#translator, tiers = this.#tiers;
