@@ -51,6 +51,8 @@ export class CodeCache {
   #byPc = new Map<number, CachedBlock>();
   /** In code order, for {@linkcode blockAt}. */
   #order: CachedBlock[] = [];
+  /** Where they start. */
+  #starts = new Int32Array(4096);
   #byPage = new Map<number, Set<CachedBlock>>();
   /** Blocks of an earlier run, at the start of the code array. */
   #stored: StoredCode | undefined;
@@ -195,7 +197,13 @@ export class CodeCache {
     relocate(code, start + length, start);
     this.#used = start + length;
     const block: CachedBlock = { ...ir, start, end: start + length, incoming: [], live: true };
-    this.#order.push(block);
+    const count = this.#order.push(block);
+    if (count > this.#starts.length) {
+      const starts = new Int32Array(count * 2);
+      starts.set(this.#starts);
+      this.#starts = starts;
+    }
+    this.#starts[count - 1] = start;
     this.translated++;
     if (find) this.#byPc.set(block.pc, block);
     this.#addToPages(block, pages);
@@ -229,14 +237,14 @@ export class CodeCache {
       const index = stored.indexAt(ip);
       return this.#seen[index] ?? this.#see(stored.pc(index))!;
     }
-    const order = this.#order;
-    let low = 0, high = order.length - 1;
+    const starts = this.#starts;
+    let low = 0, high = this.#order.length - 1;
     while (low < high) {
       const mid = (low + high + 1) >> 1;
-      if (order[mid].start <= ip) low = mid;
+      if (starts[mid] <= ip) low = mid;
       else high = mid - 1;
     }
-    return order[low];
+    return this.#order[low];
   }
 
   /** Index of the guest instruction in its block that the record at `ip` belongs to. */

@@ -10,7 +10,6 @@
  */
 import { PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
 import type { CachedBlock } from "./code_cache.ts";
-import type { CompiledEntry } from "./system_tiering.ts";
 
 /** Code of one page of guest memory at one virtual page. */
 export interface CodePage {
@@ -18,14 +17,42 @@ export interface CodePage {
   readonly virtual: number;
   /** Page of guest memory. */
   readonly page: number;
-  /** Blocks by virtual address. */
-  readonly blocks: Map<number, CachedBlock>;
+  /** What is known of its addresses. */
+  readonly places: Map<number, CodePlace>;
   /** Blocks whose only instruction goes on in the next page, with the page of guest memory where it does. */
   readonly crossing: Map<number, { block: CachedBlock; next: number }>;
-  /** Compiled code by virtual address. */
-  readonly compiled: Map<number, CompiledEntry>;
-  /** How often execution was found at an address. */
-  readonly heat: Map<number, number>;
+}
+
+/** A virtual address at which code was executed. */
+export interface CodePlace {
+  readonly pc: number;
+  readonly page: CodePage;
+  /** Its block, which may be dead. */
+  block: CachedBlock | undefined;
+  /** Its compiled code: a key of the tier, and what it was compiled with. */
+  compiled: { readonly key: number; readonly unit: CodeUnit } | undefined;
+  /** Instructions that were interpreted from here on; Infinity: it can't be compiled. */
+  heat: number;
+}
+
+/** Code that was compiled together, and the pages that it relies on. */
+export interface CodeUnit {
+  readonly pages: readonly CodePage[];
+  readonly places: readonly CodePlace[];
+  /** By context: the epoch in which the pages were last found in place. */
+  readonly checked: number[];
+  /** How often they were not. */
+  misses: number;
+}
+
+/** The place of an address in a page. */
+export function placeOf(page: CodePage, pc: number): CodePlace {
+  let place = page.places.get(pc);
+  if (!place) {
+    place = { pc, page, block: undefined, compiled: undefined, heat: 0 };
+    page.places.set(pc, place);
+  }
+  return place;
 }
 
 /** Fetch TLB entries of one context, a power of two. */
@@ -64,10 +91,8 @@ export class SystemCode {
       found = {
         virtual: start,
         page,
-        blocks: new Map(),
+        places: new Map(),
         crossing: new Map(),
-        compiled: new Map(),
-        heat: new Map(),
       };
       list.push(found);
     }
@@ -99,10 +124,9 @@ export class SystemCode {
     for (let page = first; page <= last; page++) {
       const list = this.#pages.get(page);
       if (!list) continue;
-      for (const { blocks, crossing, heat } of list) {
-        blocks.clear();
+      for (const { places, crossing } of list) {
+        places.clear();
         crossing.clear();
-        heat.clear();
       }
     }
   }

@@ -580,17 +580,19 @@ export class SystemCpu {
     const block = once ? translator.findAlone(this.#pc) : translator.find(this.#pc);
     if (!block) return this.#fetchFault();
     if (once || !tiers) return this.#execute(block.start, once ? 0 : fuel, once);
-    tiers.unmark(block);
+    const { place } = translator;
+    if (place) tiers.unmark(place);
     fuel = Math.min(fuel, this.#sampleFuel);
-    const start = this.#pc, before = this.#retired, context = this.words[CONTEXT_WORD];
+    const before = this.#retired, context = this.words[CONTEXT_WORD];
     const reason = this.#execute(block.start, fuel, false), executed = this.#retired - before;
     tiers.remark();
     this.#sampleFuel -= executed;
     // Long stays are loops, whose start is where the clock finds them.
-    if (this.#sampleFuel > 0) tiers.sample(start, executed, context);
-    else {
+    if (this.#sampleFuel > 0) {
+      if (place) tiers.sample(place, executed, context);
+    } else {
       this.#sampleFuel = MAX_FUEL;
-      if (reason === Stay.LIMIT) tiers.sample(this.#pc, MAX_FUEL, context);
+      if (reason === Stay.LIMIT) tiers.sampleAt(this.#pc, MAX_FUEL);
     }
     return reason === Stay.LIMIT && fuel === 0 ? SystemCpu.#AGAIN : reason;
   }

@@ -14,29 +14,11 @@ import { TLB_CONTEXTS } from "../../mmu/softmmu.ts";
 import type { IrBlock } from "../ir/builder.ts";
 import { Op } from "../ir/ops.ts";
 import { collectRegions } from "./batch.ts";
-import type { CachedBlock, CodeCache } from "./code_cache.ts";
+import type { CodeCache } from "./code_cache.ts";
 import type { RegionBlock } from "./region.ts";
-import type { CodePage } from "./system_code.ts";
+import { type CodePage, type CodePlace, type CodeUnit, placeOf } from "./system_code.ts";
 import type { SystemTranslator } from "./system_translator.ts";
 import type { SystemTier } from "./tier.ts";
-
-/** Code compiled together, and the pages that it relies on. */
-interface Unit {
-  readonly pages: readonly CodePage[];
-  readonly keys: readonly number[];
-  /** By context: the epoch in which the pages were last found in place. */
-  readonly checked: number[];
-  /** How often they were not. */
-  misses: number;
-}
-
-/** Compiled code for one address of one page. */
-export interface CompiledEntry {
-  readonly pc: number;
-  readonly key: number;
-  readonly page: CodePage;
-  readonly unit: Unit;
-}
 
 /** What the interpreter must have executed from an address on until it is compiled, in instructions. */
 const HEAT = 40_000;
@@ -60,12 +42,12 @@ export class SystemTiering {
   readonly #heat: number;
   readonly #translator: SystemTranslator;
   readonly #cache: CodeCache;
-  readonly #entries = new Map<number, CompiledEntry>();
-  readonly #byPage = new Map<number, Set<Unit>>();
+  readonly #places = new Map<number, CodePlace>();
+  readonly #byPage = new Map<number, Set<CodeUnit>>();
   /** Low 20 bits of the numbers of virtual pages that units rely on that were checked in this epoch. */
   readonly #relied = new Set<number>();
   /** Blocks at which the interpreter does not leave for the moment, though they are compiled. */
-  #unmarked: { block: CachedBlock; page: CodePage }[] = [];
+  #unmarked: CodePlace[] = [];
   #nextKey = 1;
 
   /** @param heat See {@linkcode SystemCpuOptions.heat}. */
@@ -81,13 +63,10 @@ export class SystemTiering {
   find(pc: number): number {
     const translator = this.#translator, page = translator.pageAt(pc);
     if (!page) return -1;
-    let entry = page.compiled.get(pc);
-    if (!entry && this.forced) {
-      this.#compile(pc, page);
-      entry = page.compiled.get(pc);
-    }
-    if (!entry) return -1;
-    const { unit, key } = entry, context = translator.hart.codeContext;
+    let place = page.places.get(pc);
+    if (this.forced && !place?.compiled) this.#compile(place = placeOf(page, pc));
+    if (!place?.compiled) return -1;
+    const { unit, key } = place.compiled, context = translator.hart.codeContext;
     if (unit.checked[context] !== this.epoch && !this.#check(unit, context)) return -1;
     if (!this.tier.has(key)) return -1;
     this.tier.cacheTarget(context, pc, key);
@@ -95,7 +74,7 @@ export class SystemTiering {
   }
 
   /** Whether the pages of a unit are in place. */
-  #check(unit: Unit, context: number): boolean {
+  #check(unit: CodeUnit, context: number): boolean {
     const translator = this.#translator;
     if (unit.pages.some((page) => translator.pageAt(page.virtual) !== page)) {
       if (++unit.misses >= MAX_MISSES) this.#drop(unit);
@@ -134,21 +113,20 @@ export class SystemTiering {
     }
   }
 
-  #drop({ keys }: Unit): void {
-    for (const key of keys) this.tier.drop(key);
+  #drop({ places }: CodeUnit): void {
+    for (const { compiled } of places) if (compiled) this.tier.drop(compiled.key);
   }
 
   /** The tier has no code for a key any more. */
   forget(key: number): void {
-    const entry = this.#entries.get(key);
-    if (!entry) return;
+    const place = this.#places.get(key);
+    if (!place) return;
+    const { unit } = place.compiled!;
     this.changes++;
-    const { pc, page, unit } = entry;
-    this.#entries.delete(key);
-    page.compiled.delete(pc);
-    page.heat.delete(pc);
-    const block = page.blocks.get(pc);
-    if (block) this.#setMark(block, false);
+    this.#places.delete(key);
+    place.compiled = undefined;
+    place.heat = 0;
+    this.#setMark(place);
     for (const { page } of unit.pages) {
       const units = this.#byPage.get(page);
       if (units?.delete(unit) && units.size === 0) this.#byPage.delete(page);
@@ -157,43 +135,47 @@ export class SystemTiering {
 
   // ---- marks ----
 
-  #setMark(block: CachedBlock, on: boolean): void {
+  #setMark({ block, compiled }: CodePlace): void {
     // The cache may have started anew.
-    if (block.live) this.#cache.code[block.start] = on ? Op.enter : block.code[0];
+    if (block?.live) this.#cache.code[block.start] = compiled ? Op.enter : block.code[0];
   }
 
   /** Lets the interpreter execute a block though it is compiled, until {@linkcode remark}. */
-  unmark(block: CachedBlock): void {
-    if (this.#cache.code[block.start] !== Op.enter) return;
-    const page = this.#translator.pageAt(block.pc)!;
-    this.#setMark(block, false);
-    this.#unmarked.push({ block, page });
+  unmark(place: CodePlace): void {
+    const { block, compiled } = place;
+    if (!compiled || !block?.live) return;
+    this.#cache.code[block.start] = block.code[0];
+    this.#unmarked.push(place);
   }
 
   /** Has the interpreter leave again at the blocks that are compiled. */
   remark(): void {
     if (this.#unmarked.length === 0) return;
-    for (const { block, page } of this.#unmarked) {
-      this.#setMark(block, page.compiled.has(block.pc));
-    }
+    for (const place of this.#unmarked) this.#setMark(place);
     this.#unmarked = [];
   }
 
   // ---- compiling ----
 
-  /** Counts what the interpreter executed from `pc` on in a context, and compiles what is there once it is hot. */
-  sample(pc: number, instructions: number, context: number): void {
-    const { hart, code } = this.#translator, page = code.lookup(context, pc);
-    if (!page || page.compiled.has(pc)) return;
-    const heat = (page.heat.get(pc) ?? -this.#heat) + instructions + LEAVING;
-    page.heat.set(pc, heat);
-    if (heat >= 0 && context === hart.codeContext) this.#compile(pc, page);
+  /** Counts what the interpreter executed from a place on in a context, and compiles what is there once it is hot. */
+  sample(place: CodePlace, instructions: number, context: number): void {
+    const heat = place.heat += instructions + LEAVING;
+    if (heat < this.#heat || heat === Infinity || place.compiled) return;
+    const { hart, code } = this.#translator;
+    if (context !== hart.codeContext || code.lookup(context, place.pc) !== place.page) return;
+    this.#compile(place);
   }
 
-  #compile(pc: number, page: CodePage): void {
+  /** The same, where the clock found the interpreter. */
+  sampleAt(pc: number, instructions: number): void {
+    const { hart, code } = this.#translator, page = code.lookup(hart.codeContext, pc);
+    if (page) this.sample(placeOf(page, pc), instructions, hart.codeContext);
+  }
+
+  #compile(place: CodePlace): void {
     // What was declined stays so until the page changes.
-    if (page.heat.get(pc) === -Infinity) return;
-    const { hart, code } = this.#translator, context = hart.codeContext;
+    if (place.heat === Infinity) return;
+    const { hart, code } = this.#translator, context = hart.codeContext, { pc, page } = place;
     const known = new Map([[pageOf(pc), page]]);
     // Only pages that were executed lately: looking for others would leave traces in page tables.
     const pageAt = (address: number) => {
@@ -204,21 +186,22 @@ export class SystemTiering {
     const lift = (at: number, limit?: number): IrBlock | undefined => {
       const on = pageAt(at);
       if (!on) return undefined;
-      const block = limit === undefined ? on.blocks.get(at) : undefined;
+      const block = limit === undefined ? on.places.get(at)?.block : undefined;
       if (block?.live) return block;
       // What was never executed is most of the code, and the way out of it.
       if (limit === undefined && !this.forced && at !== pc) return undefined;
       return this.#translator.liftIn(on, at, limit, pageAt(on.virtual + PAGE_SIZE) !== undefined);
     };
-    const executed = (at: number) => pageAt(at)?.blocks.has(at) === true;
+    const called = (at: number) => pageAt(at)?.places.get(at);
+    const executed = (at: number) => called(at)?.block !== undefined;
     const regions = collectRegions(
       pc,
       lift,
-      (at) => executed(at) && !pageAt(at)!.compiled.has(at),
+      (at) => executed(at) && !called(at)!.compiled,
       () => ({ key: this.#nextKey++, ...(this.tier.copies ? { copies: executed } : {}) }),
     );
     if (regions.length === 0) {
-      page.heat.set(pc, -Infinity);
+      place.heat = Infinity;
       return;
     }
     const pagesOf = ({ pc, bytes }: IrBlock) => {
@@ -248,18 +231,18 @@ export class SystemTiering {
       return;
     }
     const checked = new Array<number>(TLB_CONTEXTS).fill(-1);
-    const unit: Unit = { pages: [...pages], keys, checked, misses: 0 };
+    const places = regions.map(({ pc }) => placeOf(pageAt(pc)!, pc));
+    const unit: CodeUnit = { pages: [...pages], places, checked, misses: 0 };
     for (const { page } of pages) {
       let units = this.#byPage.get(page);
       if (!units) this.#byPage.set(page, units = new Set());
       units.add(unit);
     }
-    for (const { pc, key } of regions) {
-      const page = pageAt(pc)!, entry = { pc, key, page, unit };
-      this.#entries.set(key, entry);
-      page.compiled.set(pc, entry);
-      const block = page.blocks.get(pc);
-      if (block) this.#setMark(block, true);
-    }
+    regions.forEach(({ key }, i) => {
+      const place = places[i];
+      place.compiled = { key, unit };
+      this.#places.set(key, place);
+      this.#setMark(place);
+    });
   }
 }

@@ -12,7 +12,7 @@ import { Op } from "../ir/ops.ts";
 import type { Isa } from "../isa/isa.ts";
 import { Access, type PrivilegedHart, Walk } from "../isa/system.ts";
 import type { CachedBlock, CodeCache } from "./code_cache.ts";
-import { type CodePage, SystemCode } from "./system_code.ts";
+import { type CodePage, type CodePlace, placeOf, SystemCode } from "./system_code.ts";
 
 const TWO32 = 0x1_0000_0000;
 
@@ -24,6 +24,8 @@ export class SystemTranslator {
   /** How the last fetch that failed was refused, a `Walk`, and the address of the bytes that are missing. */
   walk: number = Walk.OK;
   address = 0n;
+  /** Where {@linkcode find} found a block that stays. */
+  place: CodePlace | undefined;
   /** Pages of code, and the fetch TLB. */
   readonly code = new SystemCode(TLB_CONTEXTS);
   readonly #isa: Isa;
@@ -168,8 +170,10 @@ export class SystemTranslator {
   /** The block at `pc`, translated if need be; undefined if it can't be fetched. */
   find(pc: number): CachedBlock | undefined {
     const page = this.pageAt(pc);
+    this.place = undefined;
     if (!page) return this.walk === Walk.OK ? this.findAlone(pc) : undefined;
-    const block = page.blocks.get(pc);
+    const place = page.places.get(pc), block = place?.block;
+    this.place = place;
     if (block?.live) return block;
     const crossing = page.crossing.get(pc), end = page.virtual + PAGE_SIZE;
     if (crossing?.block.live && this.pageAt(end)?.page === crossing.next) return crossing.block;
@@ -177,8 +181,9 @@ export class SystemTranslator {
     if (!ir) return undefined;
     if (pc + ir.bytes <= end) {
       const made = this.install(ir, [page.page]);
-      page.blocks.set(pc, made);
-      if (page.compiled.has(pc)) this.#cache.code[made.start] = Op.enter;
+      this.place = placeOf(page, pc);
+      this.place.block = made;
+      if (this.place.compiled) this.#cache.code[made.start] = Op.enter;
       return made;
     }
     const next = this.pageAt(end);
@@ -207,6 +212,6 @@ export class SystemTranslator {
       return false;
     }
     const page = this.pageAt(to.pc);
-    return page?.blocks.get(to.pc) === to && page.blocks.get(from.pc) === from;
+    return page?.places.get(to.pc)?.block === to && page.places.get(from.pc)?.block === from;
   }
 }
