@@ -246,7 +246,18 @@ function emitAtomic(c: Body, block: RegionBlock, at: number): void {
   const isLoad = op === Ir.ldx32 || op === Ir.ldx64, isAmo = op === Ir.amo32 || op === Ir.amo64;
   const local = c.scratch("atomic", ValType.i32), old = c.scratch("old", ValType.i64);
   const rights = isLoad ? LOAD_OK : LOAD_OK | STORE_OK;
-  check(c, block, at, { base: a, low: 0, span: size, rights, local, aligned: true });
+  const checkFor = (rights: number) =>
+    check(c, block, at, { base: a, low: 0, span: size, rights, local, aligned: true });
+  const leaveUnless = () => {
+    w.op(Op.i32_eqz);
+    w.hint(false);
+    w.if();
+    c.leave(block, at, "op");
+    w.end();
+  };
+  // With a TLB, to look for a page to store to is to make it dirty: not unless something is stored.
+  const exclusive = layout.system !== undefined && !isLoad && !isAmo;
+  if (!exclusive) checkFor(rights);
   const operand = () => {
     registers.get(b);
     if (size === 4) w.op(Op.i64_extend32_s);
@@ -260,9 +271,31 @@ function emitAtomic(c: Body, block: RegionBlock, at: number): void {
     w.i32Const(0);
     w.load(Op.i64_load, 3, slot * 8);
   };
-  w.localGet(local);
-  w.load(loadOp, log2(size), layout.guest);
-  w.localSet(old);
+  const load = () => {
+    w.localGet(local);
+    w.load(loadOp, log2(size), layout.guest);
+    w.localSet(old);
+  };
+  if (exclusive) {
+    fromCell(Slot.EXCLUSIVE_ADDRESS);
+    registers.get(a);
+    w.op(Op.i64_eq);
+    leaveUnless();
+    checkFor(LOAD_OK);
+    load();
+    fromCell(Slot.EXCLUSIVE_VALUE);
+    w.localGet(old);
+    w.op(Op.i64_eq);
+    leaveUnless();
+    checkFor(STORE_OK);
+    w.localGet(local);
+    registers.get(b);
+    w.store(storeOp, log2(size), layout.guest);
+    w.i64Const(0);
+    registers.set(d);
+    return toCell(Slot.EXCLUSIVE_ADDRESS, () => w.i64Const(-1));
+  }
+  load();
   if (isLoad) {
     toCell(Slot.EXCLUSIVE_ADDRESS, () => registers.get(a));
     toCell(Slot.EXCLUSIVE_VALUE, () => w.localGet(old));
