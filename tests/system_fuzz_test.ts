@@ -6,7 +6,16 @@ import { Place, VirtBoard } from "../machine/system/virt.ts";
 import { scaled } from "./configuration.ts";
 import { tablesOf } from "./fuzz/encode.ts";
 import { generate, KINDS } from "./fuzz/generator.ts";
-import { CODE_PAGE, DATA, LAST_PAGE, NO_ACCESS, READ_ONLY, STACK, TEXT } from "./fuzz/layout.ts";
+import {
+  BASE,
+  CODE_PAGE,
+  DATA,
+  LAST_PAGE,
+  NO_ACCESS,
+  READ_ONLY,
+  STACK,
+  TEXT,
+} from "./fuzz/layout.ts";
 import { programImage } from "./fuzz/program.ts";
 import { Random } from "./fuzz/random.ts";
 
@@ -174,7 +183,10 @@ function mappingsOf(random: Random, used: Set<number>): Mapping[] {
 function load(subject: Subject, seed: number, xlen: 32 | 64): void {
   const random = new Random(seed), used = new Set<number>();
   const kind = random.pick(KINDS);
-  const image = programImage(generate(seed, { xlen, kind, size: random.pick([40, 100, 200]) }));
+  const size = random.pick([40, 200, 500]);
+  const image = programImage(generate(seed, { xlen, kind, size }));
+  // What the second space has of its own is of another program.
+  const other = programImage(generate(seed + 1_000_000, { xlen, kind, size }));
   const first = mappingsOf(random, used);
   const second = first.map((mapping) => {
     const { virtual } = mapping, own = random.chance(0.4);
@@ -190,14 +202,15 @@ function load(subject: Subject, seed: number, xlen: 32 | 64): void {
   });
   // The same memory seen at a second address: code that is written through another page.
   const [code, alias] = [first, second].map((list) => list.find((m) => m.virtual === TEXT + PAGE)!);
-  const seen = second.find((m) => m.virtual === STACK)!;
+  const seen = second.find((m) => m.virtual === BASE - BASE % PAGE)!;
   if (random.chance(0.3)) seen.physical = random.pick([code, alias]).physical;
   subject.write(HANDLER, handler(xlen));
   for (const [space, mappings] of [first, second].entries()) {
     for (const { virtual, physical } of mappings) {
       const part = (bytes: Uint8Array, from: number) =>
         bytes.subarray(Math.max(virtual - from, 0), Math.max(virtual - from + PAGE, 0));
-      const text = part(image.text, TEXT), data = part(image.data, DATA);
+      const own = space === 1 && !first.some((mapping) => mapping.physical === physical);
+      const text = part((own ? other : image).text, TEXT), data = part(image.data, DATA);
       if (virtual >= TEXT && text.length > 0) subject.write(physical, text);
       if (virtual >= DATA && data.length > 0) subject.write(physical, data);
     }
