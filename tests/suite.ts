@@ -92,28 +92,32 @@ export const FUNCTIONAL: Readonly<
     why: "runs the wasm tier's programs in the native tier itself",
   },
   system_boot_test: {
-    where: () => false,
-    why: "is about system mode, which the interpreter executes",
+    where: isPlainWasm,
+    why: "is about system mode, whose machines have no choice of passes and no native tier",
   },
   system_qemu_test: {
-    where: () => false,
-    why: "is about system mode, which the interpreter executes",
+    where: isPlainWasm,
+    why: "is about system mode, whose machines have no choice of passes and no native tier",
   },
   system_mmu_test: {
     where: () => false,
-    why: "is about system mode, which the interpreter executes",
+    why: "calls parts of system mode directly",
   },
   system_wild_test: {
-    where: () => false,
-    why: "is about system mode, which the interpreter executes",
+    where: isPlainWasm,
+    why: "is about system mode, whose machines have no choice of passes and no native tier",
   },
   system_backdoor_test: {
+    where: isPlainWasm,
+    why: "is about system mode, whose machines have no choice of passes and no native tier",
+  },
+  system_fuzz_test: {
     where: () => false,
-    why: "is about system mode, which the interpreter executes",
+    why: "compares compiled code with the interpreter itself",
   },
   system_devices_test: {
     where: () => false,
-    why: "is about system mode, which the interpreter executes",
+    why: "calls parts of system mode directly",
   },
   system_transports_test: {
     where: () => false,
@@ -132,8 +136,8 @@ export const FUNCTIONAL: Readonly<
     why: "is about system mode, which the interpreter executes",
   },
   system_pci_test: {
-    where: () => false,
-    why: "is about system mode, which the interpreter executes",
+    where: isPlainWasm,
+    why: "is about system mode, whose machines have no choice of passes and no native tier",
   },
   native_cache_test: {
     where: () => false,

@@ -85,7 +85,16 @@ class Subject {
   constructor(xlen: 32 | 64, heat: number | undefined) {
     const memory = PAGES * PAGE;
     this.board = new VirtBoard({
-      ...{ xlen, harts: 1, memory, icount: true, virtio: [], behind: 0, nodes: [] },
+      ...{
+        xlen,
+        harts: 1,
+        memory,
+        icount: true,
+        virtio: [],
+        transport: "mmio",
+        behind: 0,
+        nodes: [],
+      },
       ...(heat === undefined ? {} : { heat }),
       send: () => {},
       finish: () => {},
