@@ -5,7 +5,7 @@
  * @module
  */
 import type { IrBlock } from "../cpu/ir/builder.ts";
-import { Amo, Effect, Op, OPS, Slot, Trap, WORDS } from "../cpu/ir/ops.ts";
+import { Amo, Effect, FIRST_VECTOR_OP, Op, OPS, Slot, Trap, WORDS } from "../cpu/ir/ops.ts";
 
 const signed = (bits: number, value: bigint) => BigInt.asIntN(bits, value);
 const unsigned = (bits: number, value: bigint) => BigInt.asUintN(bits, value);
@@ -112,7 +112,9 @@ function define(name: string): { width: 32 | 64; immediate: boolean; definition:
 }
 
 const PURE = new Map(
-  OPS.filter((op) => op.effect === Effect.PURE).map((op) => [op.code, define(op.name)]),
+  OPS.slice(0, FIRST_VECTOR_OP).filter((op) => op.effect === Effect.PURE).map((
+    op,
+  ) => [op.code, define(op.name)]),
 );
 
 /**

@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import type { IrBlock } from "../cpu/ir/builder.ts";
-import { Amo, Effect, Fp, Op, OPS, Slot, Trap } from "../cpu/ir/ops.ts";
+import { Amo, Effect, FIRST_VECTOR_OP, Fp, Op, OPS, Slot, Trap } from "../cpu/ir/ops.ts";
 import { printBlock, printRecord, slotName } from "../cpu/ir/printer.ts";
 import { verify } from "../cpu/ir/verifier.ts";
 import { integer, Random } from "./fuzz/random.ts";
@@ -9,7 +9,7 @@ import { evalPure } from "./ir_oracle.ts";
 
 Deno.test("evalPure gives signed 64 bits when any pure op is evaluated", () => {
   const random = new Random(5);
-  for (const op of OPS) {
+  for (const op of OPS.slice(0, FIRST_VECTOR_OP)) {
     if (op.effect !== Effect.PURE) {
       assertThrows(() => evalPure(op.code, 0n, 0n, 0n, 0n), RangeError, "not pure");
       continue;

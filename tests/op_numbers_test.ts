@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { OPS } from "../cpu/ir/ops.ts";
+import { FIRST_VECTOR_OP, OPS } from "../cpu/ir/ops.ts";
 import { softLoop } from "../cpu/engine/soft_loop.ts";
 import { enumText, withEnum } from "../cpu/ir/sync_enums.ts";
 import { outdated, outdatedSoftLoop } from "./op_numbers.ts";
@@ -21,9 +21,9 @@ Deno.test("outdated names a file when one of its op numbers is another", async (
   }
 });
 
-Deno.test("enumText has every op once when the table is printed", () => {
+Deno.test("enumText has every op but those of vectors once when the table is printed", () => {
   const numbers = [...enumText().matchAll(/(\w+) = (\d+)/g)].map(([, name, n]) => `${name} ${n}`);
-  assertEquals(numbers, OPS.map((op) => `${op.name} ${op.code}`));
+  assertEquals(numbers, OPS.slice(0, FIRST_VECTOR_OP).map((op) => `${op.name} ${op.code}`));
 });
 
 Deno.test("withEnum replaces only the block when a source has one", () => {

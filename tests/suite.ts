@@ -76,6 +76,14 @@ export const FUNCTIONAL: Readonly<
     why: "is about stored blocks, which a forced compiler does not use",
   },
   interp_ops_test: {},
+  vector_ops_test: {
+    where: (c) => c.tier !== "interp" && !isPlainWasm(c),
+    why: "executes each op in the interpreter and compiled, by wasm if nothing else is asked for",
+  },
+  vector_float_test: {
+    where: (c) => c.tier !== "interp" && !isPlainWasm(c),
+    why: "compares compiled code with the interpreter, wasm if nothing else is asked for",
+  },
   wild_test: {},
   backdoor_run_test: {},
   riscv_lift_test: {

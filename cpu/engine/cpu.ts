@@ -71,6 +71,7 @@ const STATE_SLOTS = [
   Slot.FP_FLAGS,
   Slot.FP_RM,
   Slot.FP_FAST,
+  Slot.FP_STYLE,
   Slot.EXCLUSIVE_ADDRESS,
   Slot.EXCLUSIVE_VALUE,
 ];
@@ -144,13 +145,21 @@ export class Cpu {
     this.#builder = new Builder(options.passes ?? ALL_PASSES);
     this.#slow = new SlowMemory(space);
     const { r, q, f } = space.arena;
-    const float = new SoftFloat({ r, q, f }, Slot.FP_FLAGS, Slot.FP_FAST, Slot.FP_RM);
+    const float = new SoftFloat(
+      { r, q, f },
+      Slot.FP_FLAGS,
+      Slot.FP_FAST,
+      Slot.FP_RM,
+      Slot.FP_STYLE,
+      Slot.FP_SCRATCH + 4,
+    );
     const rare = new RareOps(space.arena, this.#slow, float, {
       instructionsAt: (ip) => this.#instructionsAt(ip),
       seconds: options.seconds ?? (() => performance.now() / 1000),
     });
     this.#interp = new Interpreter(space.arena, this.#slow, rare, float);
     this.slots[Slot.EXCLUSIVE_ADDRESS] = -1n;
+    this.slots[Slot.FP_STYLE] = BigInt(isa.floatStyle ?? 0);
     this.#heatLimit = options.heat ?? HEAT;
     if (options.tier) this.addTier(options.tier);
     this.cache.onDrop = () => {

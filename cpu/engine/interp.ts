@@ -5,6 +5,7 @@
  */
 import type { Arena } from "../../mmu/arena.ts";
 import { Exit } from "./exits.ts";
+import { fresh } from "./fresh.ts";
 import { makeRun } from "./interp_loop.ts";
 import type { RareOps } from "./rare.ts";
 import type { SlowPath } from "./slow_memory.ts";
@@ -174,19 +175,7 @@ export class Interpreter {
   }
 }
 
-let copies = 0;
-
-/** A copy of a function's text of its own; see {@linkcode freshMakeRun}. */
-export function fresh<F extends (...args: never[]) => unknown>(make: F): F {
-  try {
-    // The number: V8 would take equal text from its cache of evaluated code, with one function for all machines.
-    return new Function(`return ${make.toString()} // ${copies++}`)() as F;
-  } catch (error) {
-    // Code generation from strings is switched off here: slower, but the same.
-    if (error instanceof EvalError) return make;
-    throw error;
-  }
-}
+let machines = 0;
 
 /**
  * A copy of `makeRun` of its own. V8 treats what a closure captures as constants only while there is no second
@@ -194,5 +183,5 @@ export function fresh<F extends (...args: never[]) => unknown>(make: F): F {
  */
 function freshMakeRun(): typeof makeRun {
   // The first machine needs no copy.
-  return copies++ === 0 ? makeRun : fresh(makeRun);
+  return machines++ === 0 ? makeRun : fresh(makeRun);
 }

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { mayExit, OPS, Slot, slotFields, WORDS } from "../ir/ops.ts";
+import { mayExit, OPS, Slot, slotFields, slotsRead, slotsWritten, WORDS } from "../ir/ops.ts";
 import { dominates, Ending, type Region, type RegionBlock } from "./region.ts";
 
 const FIELDS = OPS.map(slotFields);
@@ -19,7 +19,18 @@ export const isShared = (slot: number): boolean => slot >= Slot.FP_FLAGS;
 /** Whether the slot holds a temporary, which no other block sees. */
 export const isTemporary = (slot: number): boolean => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
 
-/** What a block needs of the registers. */
+/** First slots of the pairs that a region uses as vectors: it keeps each in one variable. */
+export function findPairs({ blocks }: Region): ReadonlySet<number> {
+  const found = new Set<number>();
+  for (const { ir: { code }, terminator } of blocks) {
+    for (let at = 0; at < terminator; at += WORDS) {
+      for (const word of FIELDS[code[at]].pairs) found.add(code[at + word]);
+    }
+  }
+  return found;
+}
+
+/** What a block needs of the registers. A vector is named by its first slot. */
 export interface Flow {
   /** Registers to load before the block is entered from outside of the region or behind a call. */
   load: readonly number[];
@@ -67,15 +78,19 @@ export function findLiveness(region: Region): Liveness {
   const { blocks } = region;
   const indices = new Map<number, number>();
   const temporaries = new Set<number>();
+  const pairs = findPairs(region);
+  /** The variable that a slot is in, by its name. */
+  const variable = (slot: number) => pairs.has(slot & ~1) ? slot & ~1 : slot;
   for (const { ir, terminator } of blocks) {
     const code = ir.code;
     for (let at = 0; at <= terminator; at += WORDS) {
       const fields = FIELDS[code[at]];
-      for (const field of fields.reads) note(code[at + field]);
-      if (fields.writes) note(code[at + 1]);
+      for (const slot of slotsRead(code, at, fields)) note(slot);
+      for (const slot of slotsWritten(code, at, fields)) note(slot);
     }
   }
-  function note(slot: number) {
+  function note(each: number) {
+    const slot = variable(each);
     if (slot === Slot.ZERO || isShared(slot)) return;
     if (isTemporary(slot)) temporaries.add(slot);
     else if (!indices.has(slot)) indices.set(slot, indices.size);
@@ -88,15 +103,19 @@ export function findLiveness(region: Region): Liveness {
     const local: Local = { reads: set(), writes: set(), early: set(), leaves: false };
     for (let at = 0; at <= terminator; at += WORDS) {
       const fields = FIELDS[code[at]];
-      for (const field of fields.reads) {
-        const index = indices.get(code[at + field]);
+      const read = (slot: number) => {
+        const index = indices.get(variable(slot));
         if (index !== undefined && !has(local.writes, index)) put(local.reads, index);
-      }
+      };
+      slotsRead(code, at, fields).forEach(read);
+      // A half that is written leaves the other as it is.
+      const half = fields.writes && !fields.pairs.includes(1) && pairs.has(code[at + 1] & ~1);
+      if (half) read(code[at + 1]);
       if (at < terminator && MAY_EXIT[code[at]] && !local.leaves) {
         local.leaves = true;
         local.early.set(local.writes);
       }
-      const index = fields.writes ? indices.get(code[at + 1]) : undefined;
+      const index = fields.writes ? indices.get(variable(code[at + 1])) : undefined;
       if (index !== undefined) put(local.writes, index);
     }
     if (!local.leaves) {

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { ConversionUnit } from "./softfloat_convert.ts";
+import { LaneUnit } from "./softfloat_lanes.ts";
 
 export type { FloatViews } from "./softfloat_core.ts";
 export {
@@ -45,4 +45,4 @@ export {
  * console.log(f[2], r[10]); // 0.33333333333333337 1 (NX)
  * ```
  */
-export class SoftFloat extends ConversionUnit {}
+export class SoftFloat extends LaneUnit {}

@@ -4,11 +4,22 @@
  *
  * @module
  */
-import { FLAG_NV, FLAG_NX, RDN, RMM, RNE, RTZ, RUP, sumError } from "./softfloat_core.ts";
+import {
+  FLAG_NV,
+  FLAG_NX,
+  NAN_TO_ZERO,
+  PROPAGATE,
+  RDN,
+  RMM,
+  RNE,
+  RTZ,
+  RUP,
+  sumError,
+} from "./softfloat_core.ts";
 import { FusedUnit } from "./softfloat_fma.ts";
 
 /** `v` rounded to an integral value; NaN and infinities stay. */
-function integral(v: number, m: number): number {
+export function integral(v: number, m: number): number {
   switch (m) {
     case RTZ:
       return Math.trunc(v);
@@ -37,54 +48,59 @@ function integral(v: number, m: number): number {
 export abstract class ConversionUnit extends FusedUnit {
   /** `d` (int32) = `a` (binary64). */
   i32FromF64(d: number, a: number, rm: number): number {
-    this.w[0] = this.f[a];
+    this.w[0] = this.f[this.flushes ? this.flush64(a, 0) : a];
     return this.toWord(d, rm, -(2 ** 31), 2 ** 31 - 1);
   }
 
   /** `d` (uint32) = `a` (binary64). */
   u32FromF64(d: number, a: number, rm: number): number {
-    this.w[0] = this.f[a];
+    this.w[0] = this.f[this.flushes ? this.flush64(a, 0) : a];
     return this.toWord(d, rm, 0, 2 ** 32 - 1);
   }
 
   /** `d` (int64) = `a` (binary64). */
   i64FromF64(d: number, a: number, rm: number): number {
-    this.w[0] = this.f[a];
+    this.w[0] = this.f[this.flushes ? this.flush64(a, 0) : a];
     return this.toI64(d, rm);
   }
 
   /** `d` (uint64) = `a` (binary64). */
   u64FromF64(d: number, a: number, rm: number): number {
-    this.w[0] = this.f[a];
+    this.w[0] = this.f[this.flushes ? this.flush64(a, 0) : a];
     return this.toU64(d, rm);
   }
 
   /** `d` (int32) = `a` (binary32). */
   i32FromF32(d: number, a: number, rm: number, boxed: number): number {
-    this.w[0] = this.value32(a, boxed);
+    this.w[0] = this.value32(this.flushes ? this.flush32(a, 0) : a, boxed);
     return this.toWord(d, rm, -(2 ** 31), 2 ** 31 - 1);
   }
 
   /** `d` (uint32) = `a` (binary32). */
   u32FromF32(d: number, a: number, rm: number, boxed: number): number {
-    this.w[0] = this.value32(a, boxed);
+    this.w[0] = this.value32(this.flushes ? this.flush32(a, 0) : a, boxed);
     return this.toWord(d, rm, 0, 2 ** 32 - 1);
   }
 
   /** `d` (int64) = `a` (binary32). */
   i64FromF32(d: number, a: number, rm: number, boxed: number): number {
-    this.w[0] = this.value32(a, boxed);
+    this.w[0] = this.value32(this.flushes ? this.flush32(a, 0) : a, boxed);
     return this.toI64(d, rm);
   }
 
   /** `d` (uint64) = `a` (binary32). */
   u64FromF32(d: number, a: number, rm: number, boxed: number): number {
-    this.w[0] = this.value32(a, boxed);
+    this.w[0] = this.value32(this.flushes ? this.flush32(a, 0) : a, boxed);
     return this.toU64(d, rm);
   }
 
+  /** Whether a NaN becomes 0. */
+  private get zeroForNan(): boolean {
+    return (this.r[this.styleWord] & NAN_TO_ZERO) !== 0;
+  }
+
   /** Converts `w[0]` to an integer between `low` and `high`, kept as 32 bits. */
-  private toWord(d: number, rm: number, low: number, high: number): number {
+  protected toWord(d: number, rm: number, low: number, high: number): number {
     const m = this.mode(rm);
     if (m < 0) return 1;
     const v = this.w[0], t = integral(v, m);
@@ -93,10 +109,11 @@ export abstract class ConversionUnit extends FusedUnit {
       return this.putI32(d, t | 0);
     }
     this.raise(FLAG_NV);
+    if (v !== v && this.zeroForNan) return this.putI32(d, 0);
     return this.putI32(d, (t < low ? low : high) | 0);
   }
 
-  private toI64(d: number, rm: number): number {
+  protected toI64(d: number, rm: number): number {
     const m = this.mode(rm);
     if (m < 0) return 1;
     const v = this.w[0], t = integral(v, m);
@@ -106,10 +123,11 @@ export abstract class ConversionUnit extends FusedUnit {
       return this.put64(d, high, t - high * 2 ** 32);
     }
     this.raise(FLAG_NV);
+    if (v !== v && this.zeroForNan) return this.putI32(d, 0);
     return t < 0 ? this.put64(d, -0x80000000, 0) : this.put64(d, 0x7fffffff, -1);
   }
 
-  private toU64(d: number, rm: number): number {
+  protected toU64(d: number, rm: number): number {
     const m = this.mode(rm);
     if (m < 0) return 1;
     const v = this.w[0], t = integral(v, m);
@@ -119,6 +137,7 @@ export abstract class ConversionUnit extends FusedUnit {
       return this.put64(d, high, t - high * 2 ** 32);
     }
     this.raise(FLAG_NV);
+    if (v !== v && this.zeroForNan) return this.putI32(d, 0);
     return t < 0 ? this.put64(d, 0, 0) : this.put64(d, -1, -1);
   }
 
@@ -192,8 +211,9 @@ export abstract class ConversionUnit extends FusedUnit {
   f32FromF64(d: number, a: number, rm: number, boxed: number): number {
     const m = this.mode(rm);
     if (m < 0) return 1;
+    if (this.flushes) a = this.flush64(a, 0);
     const x = this.f[a];
-    if (x !== x) return this.nan32(d, this.signalling64(a), boxed);
+    if (x !== x) return this.narrowNan(d, a, boxed);
     this.w[0] = x;
     if (x === 0 || Math.abs(x) === Infinity) return this.exact32(d, boxed);
     return this.pack32(d, m, boxed);
@@ -202,8 +222,27 @@ export abstract class ConversionUnit extends FusedUnit {
   /** `d` (binary64) = `a` (binary32), exactly. */
   f64FromF32(d: number, a: number, rm: number, boxed: number): number {
     if (this.mode(rm) < 0) return 1;
+    if (this.flushes) a = this.flush32(a, 0);
     const x = this.value32(a, boxed);
-    if (x !== x) return this.nan64(d, this.signalling32(a, boxed));
+    if (x !== x) return this.widenNan(d, a, boxed);
     return this.exact64(d, x);
+  }
+
+  /** binary64 NaN `a` as binary32: sign, and what fits of the fraction. */
+  private narrowNan(d: number, a: number, boxed: number): number {
+    const r = this.r, hi = r[2 * a + 1], lo = r[2 * a], signalling = this.signalling64(a);
+    if ((r[this.styleWord] & PROPAGATE) === 0) return this.nan32(d, signalling, boxed);
+    this.raise(signalling);
+    const fraction = (hi & 0x7ffff) << 3 | lo >>> 29;
+    return this.put32(d, hi & 0x80000000 | 0x7fc00000 | fraction, boxed);
+  }
+
+  /** binary32 NaN `a` as binary64. */
+  private widenNan(d: number, a: number, boxed: number): number {
+    const bits = this.bits32(a, boxed), signalling = this.signalling32(a, boxed);
+    if ((this.r[this.styleWord] & PROPAGATE) === 0) return this.nan64(d, signalling);
+    this.raise(signalling);
+    const hi = bits & 0x80000000 | 0x7ff80000 | (bits & 0x3fffff) >>> 3;
+    return this.put64(d, hi, bits << 29);
   }
 }

@@ -17,6 +17,11 @@
 
 /** Accrued-flag bits, in the order of RISC-V's fflags (unprivileged ISA, "F" chapter). */
 export const FLAG_NX = 1, FLAG_UF = 2, FLAG_OF = 4, FLAG_DZ = 8, FLAG_NV = 16;
+/** Accrued flag of an operand that was flushed to zero. */
+export const FLAG_ID = 32;
+
+/** Bits of the style slot and of the rounding-mode slot: see `FpStyle` and `FpMode` of the op table. */
+export const PROPAGATE = 1, TINY_BEFORE = 2, NAN_TO_ZERO = 4, ALTERNATIVE_HALF = 8, FLUSH = 8;
 
 /** Rounding-mode numbers: to nearest even, toward zero, down, up, to nearest with ties away. */
 export const RNE = 0, RTZ = 1, RDN = 2, RUP = 3, RMM = 4;
@@ -83,8 +88,23 @@ export abstract class FloatContext {
   /** Index in `r` of the dynamic rounding mode. */
   protected readonly rmWord: number;
 
-  /** Binds the unit to its slots. `views` are three views of one buffer, the others are slot numbers. */
-  constructor(views: FloatViews, flagsSlot: number, fastSlot: number, rmSlot: number) {
+  /** Index in `r` of the style. */
+  protected readonly styleWord: number;
+  /** First of three slots for operands that are flushed to zero. */
+  protected readonly flushed: number;
+
+  /**
+   * Binds the unit to its slots. `views` are three views of one buffer, the others are slot numbers; without a slot for
+   * the style it is 0, and without four for scratch (see {@linkcode FloatContext.flushed}) nothing may be flushed.
+   */
+  constructor(
+    views: FloatViews,
+    flagsSlot: number,
+    fastSlot: number,
+    rmSlot: number,
+    styleSlot?: number,
+    flushed = 0,
+  ) {
     const { r, f, q } = views;
     if (r.buffer !== f.buffer || r.byteOffset !== f.byteOffset || r.length !== 2 * f.length) {
       throw new TypeError("Cannot bind floating point: r and f must be views of the same slots");
@@ -100,6 +120,9 @@ export abstract class FloatContext {
     this.flagsWord = 2 * flagsSlot;
     this.fastWord = 2 * fastSlot;
     this.rmWord = 2 * rmSlot;
+    // The high word of the fast slot is always 0.
+    this.styleWord = styleSlot === undefined ? 2 * fastSlot + 1 : 2 * styleSlot;
+    this.flushed = flushed;
   }
 
   /**
@@ -123,8 +146,68 @@ export abstract class FloatContext {
 
   /** The rounding mode that an immediate means, 0 to 4, or a negative number when it is invalid. */
   protected mode(rm: number): number {
-    const m = rm === DYN ? this.r[this.rmWord] : rm;
+    const m = rm === DYN ? this.r[this.rmWord] & 7 : rm;
     return m > RMM ? -1 : m;
+  }
+
+  /** Whether subnormal operands and results are zeros. */
+  protected get flushes(): boolean {
+    return (this.r[this.rmWord] & FLUSH) !== 0;
+  }
+
+  /** The slot with binary64 operand `a` after flushing, as operand number `i`. */
+  protected flush64(a: number, i: number): number {
+    const r = this.r, hi = r[2 * a + 1];
+    if ((hi & 0x7ff00000) !== 0 || ((hi & 0xfffff) | r[2 * a]) === 0) return a;
+    const slot = this.flushed + i;
+    this.raise(FLAG_ID);
+    r[2 * slot] = 0;
+    r[2 * slot + 1] = hi & 0x80000000;
+    return slot;
+  }
+
+  /** The same for binary32. */
+  protected flush32(a: number, i: number): number {
+    const r = this.r, bits = r[2 * a];
+    if ((bits & 0x7f800000) !== 0 || (bits & 0x7fffff) === 0) return a;
+    const slot = this.flushed + i;
+    this.raise(FLAG_ID);
+    r[2 * slot] = bits & 0x80000000;
+    r[2 * slot + 1] = r[2 * a + 1];
+    return slot;
+  }
+
+  /** The NaN result of an operation with a NaN among its operands `a`, `b` and, if there is one, `c`. */
+  protected operandNan64(d: number, a: number, b: number, c = a): number {
+    const r = this.r;
+    const signalling = this.signalling64(a) !== 0
+      ? a
+      : this.signalling64(b) !== 0
+      ? b
+      : this.signalling64(c) !== 0
+      ? c
+      : -1;
+    if (signalling >= 0) this.raise(FLAG_NV);
+    if ((r[this.styleWord] & PROPAGATE) === 0) return this.put64(d, NAN64_HI, 0);
+    const f = this.f;
+    const from = signalling >= 0 ? signalling : f[a] !== f[a] ? a : f[b] !== f[b] ? b : c;
+    return this.put64(d, r[2 * from + 1] | 0x80000, r[2 * from]);
+  }
+
+  /** The same for binary32. */
+  protected operandNan32(d: number, a: number, b: number, boxed: number, c = a): number {
+    const signalling = this.signalling32(a, boxed) !== 0
+      ? a
+      : this.signalling32(b, boxed) !== 0
+      ? b
+      : this.signalling32(c, boxed) !== 0
+      ? c
+      : -1;
+    if (signalling >= 0) this.raise(FLAG_NV);
+    if ((this.r[this.styleWord] & PROPAGATE) === 0) return this.put32(d, NAN32, boxed);
+    const isNan = (slot: number) => Number.isNaN(this.value32(slot, boxed));
+    const from = signalling >= 0 ? signalling : isNan(a) ? a : isNan(b) ? b : c;
+    return this.put32(d, this.bits32(from, boxed) | 0x400000, boxed);
   }
 
   /** Writes the integer `value` (int32), sign-extended. */
@@ -225,6 +308,12 @@ export abstract class FloatContext {
     const wi = this.wi, r = this.r, e = this.w[1];
     const sign = wi[1] & 0x80000000;
     let hi = wi[1], lo = wi[0], flags = 0;
+    const special = (r[this.styleWord] & TINY_BEFORE) !== 0 || this.flushes;
+    const tiny = special && this.isTiny(k);
+    if (tiny && this.flushes) {
+      this.raise(FLAG_UF);
+      return this.put64(d, sign, 0);
+    }
     if (e !== 0) {
       flags = FLAG_NX;
       const outward = (e > 0) === (sign === 0);
@@ -242,10 +331,17 @@ export abstract class FloatContext {
     if (exponent >= 1 && exponent <= 2046) {
       r[2 * d] = lo;
       r[2 * d + 1] = (hi & 0x800fffff) | (exponent << 20);
-      if (flags !== 0) this.raise(flags);
+      if (flags !== 0) this.raise(tiny ? flags | FLAG_UF : flags);
       return 0;
     }
     return exponent < 1 ? this.packSubnormal64(d, k, m) : this.overflow64(d, sign, m);
+  }
+
+  /** Whether `(w[0] + w[1]) * 2^k` is below the normal range. */
+  private isTiny(k: number): boolean {
+    const hi = this.wi[1], exponent = ((hi >>> 20) & 0x7ff) + k, e = this.w[1];
+    if (exponent !== 1) return exponent < 1;
+    return ((hi & 0xfffff) | this.wi[0]) === 0 && e !== 0 && (e > 0) !== (hi >= 0);
   }
 
   /** Whether `w[0] + w[1]`, whose parts have one sign, is half-way between two doubles. */
@@ -292,6 +388,10 @@ export abstract class FloatContext {
    */
   protected pack32(d: number, m: number, boxed: number): number {
     const x = this.w[0], y = Math.fround(x), size = Math.abs(x);
+    if (size < 2 ** -126 && this.flushes) {
+      this.raise(FLAG_UF);
+      return this.put32(d, this.wi[1] & 0x80000000, boxed);
+    }
     if (y === x || (m === RNE && size >= 2 ** -126 && size < 2 ** 127)) {
       this.s[2 * d] = y;
       this.r[2 * d + 1] = boxed === 0 ? 0 : -1;
@@ -323,7 +423,7 @@ export abstract class FloatContext {
         const normal = nearest
           ? size >= 2 ** -126 - 2 ** -151
           : outward && size > 2 ** -126 - 2 ** -150;
-        if (!normal) flags |= FLAG_UF;
+        if (!normal || (this.r[this.styleWord] & TINY_BEFORE) !== 0) flags |= FLAG_UF;
       }
     }
     this.raise(flags);
@@ -332,6 +432,10 @@ export abstract class FloatContext {
 
   /** Writes the exact `w[0]`, a zero, an infinity or a binary32 value, with no flags. */
   protected exact32(d: number, boxed: number): number {
+    if (this.flushes && this.w[0] !== 0 && Math.abs(this.w[0]) < 2 ** -126) {
+      this.raise(FLAG_UF);
+      return this.put32(d, this.wi[1] & 0x80000000, boxed);
+    }
     this.s[2 * d] = this.w[0];
     this.r[2 * d + 1] = boxed === 0 ? 0 : -1;
     return 0;

@@ -16,6 +16,10 @@ export abstract class Float32Unit extends Float64Unit {
   add32(d: number, a: number, b: number, rm: number, boxed: number): number {
     const m = this.mode(rm);
     if (m < 0) return 1;
+    if (this.flushes) {
+      a = this.flush32(a, 0);
+      b = this.flush32(b, 1);
+    }
     const x = this.value32(a, boxed), y = this.value32(b, boxed);
     if (x + y !== x + y) return this.invalid32(d, x, y, a, b, boxed);
     this.w[0] = x;
@@ -27,6 +31,10 @@ export abstract class Float32Unit extends Float64Unit {
   sub32(d: number, a: number, b: number, rm: number, boxed: number): number {
     const m = this.mode(rm);
     if (m < 0) return 1;
+    if (this.flushes) {
+      a = this.flush32(a, 0);
+      b = this.flush32(b, 1);
+    }
     const x = this.value32(a, boxed), y = this.value32(b, boxed);
     if (x - y !== x - y) return this.invalid32(d, x, y, a, b, boxed);
     this.w[0] = x;
@@ -52,6 +60,10 @@ export abstract class Float32Unit extends Float64Unit {
   mul32(d: number, a: number, b: number, rm: number, boxed: number): number {
     const m = this.mode(rm);
     if (m < 0) return 1;
+    if (this.flushes) {
+      a = this.flush32(a, 0);
+      b = this.flush32(b, 1);
+    }
     // Twice 24 bits fit a double, and so do the exponents: the product is exact.
     const x = this.value32(a, boxed), y = this.value32(b, boxed), p = x * y;
     if (p !== p) return this.invalid32(d, x, y, a, b, boxed);
@@ -64,6 +76,10 @@ export abstract class Float32Unit extends Float64Unit {
   div32(d: number, a: number, b: number, rm: number, boxed: number): number {
     const m = this.mode(rm);
     if (m < 0) return 1;
+    if (this.flushes) {
+      a = this.flush32(a, 0);
+      b = this.flush32(b, 1);
+    }
     const x = this.value32(a, boxed), y = this.value32(b, boxed), q = x / y;
     if (q !== q) return this.invalid32(d, x, y, a, b, boxed);
     this.w[0] = q;
@@ -80,6 +96,7 @@ export abstract class Float32Unit extends Float64Unit {
   sqrt32(d: number, a: number, rm: number, boxed: number): number {
     const m = this.mode(rm);
     if (m < 0) return 1;
+    if (this.flushes) a = this.flush32(a, 0);
     const x = this.value32(a, boxed), s = Math.sqrt(x);
     if (s !== s) return this.invalid32(d, x, x, a, a, boxed);
     this.w[0] = s;
@@ -98,7 +115,7 @@ export abstract class Float32Unit extends Float64Unit {
     boxed: number,
   ): number {
     if (x === x && y === y) return this.nan32(d, FLAG_NV, boxed);
-    return this.nan32(d, this.signalling32(a, boxed) | this.signalling32(b, boxed), boxed);
+    return this.operandNan32(d, a, b, boxed);
   }
 
   /** `d` = the lesser of `a` and `b`: minimumNumber of IEEE 754-2019 section 9.6. */

@@ -7,6 +7,7 @@ import {
   FLAG_DZ,
   FLAG_NV,
   FLAG_NX,
+  FLAG_UF,
   FloatContext,
   inSplitRange,
   productError,
@@ -22,6 +23,10 @@ export abstract class Float64Unit extends FloatContext {
   add64(d: number, a: number, b: number, rm: number): number {
     const m = this.mode(rm);
     if (m < 0) return 1;
+    if (this.flushes) {
+      a = this.flush64(a, 0);
+      b = this.flush64(b, 1);
+    }
     this.w[2] = this.f[a];
     this.w[3] = this.f[b];
     return this.sum64(d, a, b, m);
@@ -31,6 +36,10 @@ export abstract class Float64Unit extends FloatContext {
   sub64(d: number, a: number, b: number, rm: number): number {
     const m = this.mode(rm);
     if (m < 0) return 1;
+    if (this.flushes) {
+      a = this.flush64(a, 0);
+      b = this.flush64(b, 1);
+    }
     this.w[2] = this.f[a];
     this.w[3] = -this.f[b];
     return this.sum64(d, a, b, m);
@@ -41,7 +50,7 @@ export abstract class Float64Unit extends FloatContext {
     const w = this.w;
     let x = w[2], y = w[3], s = x + y, k = 0;
     if (!(Math.abs(x) < 2 ** 1022 && Math.abs(y) < 2 ** 1022)) {
-      if (x !== x || y !== y) return this.nan64(d, this.signalling64(a) | this.signalling64(b));
+      if (x !== x || y !== y) return this.operandNan64(d, a, b);
       if (s !== s) return this.nan64(d, FLAG_NV);
       if (Math.abs(x) === Infinity || Math.abs(y) === Infinity) return this.exact64(d, s);
       x = scaleDown(x);
@@ -65,11 +74,15 @@ export abstract class Float64Unit extends FloatContext {
     const m = this.mode(rm);
     if (m < 0) return 1;
     const w = this.w;
+    if (this.flushes) {
+      a = this.flush64(a, 0);
+      b = this.flush64(b, 1);
+    }
     let x = this.f[a], y = this.f[b], p = x * y, k = 0;
     if (!(Math.abs(p) > 2 ** -900 && Math.abs(p) < 2 ** 990 && inSplitRange(x, y))) {
       if (p !== p) {
         const nan = x !== x || y !== y;
-        return this.nan64(d, nan ? this.signalling64(a) | this.signalling64(b) : FLAG_NV);
+        return nan ? this.operandNan64(d, a, b) : this.nan64(d, FLAG_NV);
       }
       if (x === 0 || y === 0 || Math.abs(x) === Infinity || Math.abs(y) === Infinity) {
         return this.exact64(d, p);
@@ -94,6 +107,10 @@ export abstract class Float64Unit extends FloatContext {
     const m = this.mode(rm);
     if (m < 0) return 1;
     const w = this.w;
+    if (this.flushes) {
+      a = this.flush64(a, 0);
+      b = this.flush64(b, 1);
+    }
     let x = this.f[a], y = this.f[b], q = x / y, k = 0;
     if (
       !(Math.abs(q) > 2 ** -900 && Math.abs(q) < 2 ** 900 && Math.abs(x) > 2 ** -900 &&
@@ -101,7 +118,7 @@ export abstract class Float64Unit extends FloatContext {
     ) {
       if (q !== q) {
         const nan = x !== x || y !== y;
-        return this.nan64(d, nan ? this.signalling64(a) | this.signalling64(b) : FLAG_NV);
+        return nan ? this.operandNan64(d, a, b) : this.nan64(d, FLAG_NV);
       }
       if (x === 0 || Math.abs(x) === Infinity || Math.abs(y) === Infinity) {
         return this.exact64(d, q);
@@ -132,9 +149,10 @@ export abstract class Float64Unit extends FloatContext {
     const m = this.mode(rm);
     if (m < 0) return 1;
     const w = this.w;
+    if (this.flushes) a = this.flush64(a, 0);
     let x = this.f[a], s = Math.sqrt(x), k = 0;
     if (!(x > 2 ** -900 && x < 2 ** 990)) {
-      if (s !== s) return this.nan64(d, x !== x ? this.signalling64(a) : FLAG_NV);
+      if (s !== s) return x !== x ? this.operandNan64(d, a, a) : this.nan64(d, FLAG_NV);
       if (x === 0 || x === Infinity) return this.exact64(d, s);
       k = this.unpack64(a, 2);
       x = (k & 1) !== 0 ? 2 * w[2] : w[2];
@@ -210,6 +228,10 @@ export abstract class Float64Unit extends FloatContext {
 
   /** Writes a result that needed no rounding. */
   protected exact64(d: number, x: number): number {
+    if (this.flushes && x !== 0 && Math.abs(x) < 2 ** -1022) {
+      this.raise(FLAG_UF);
+      x = x < 0 ? -0 : 0;
+    }
     this.f[d] = x;
     return 0;
   }

@@ -3,7 +3,16 @@
  *
  * @module
  */
-import { DYN, FLAG_NV, inSplitRange, productError, RDN, RNE, sumError } from "./softfloat_core.ts";
+import {
+  DYN,
+  FLAG_NV,
+  inSplitRange,
+  productError,
+  PROPAGATE,
+  RDN,
+  RNE,
+  sumError,
+} from "./softfloat_core.ts";
 import { Float32Unit } from "./softfloat_f32.ts";
 
 /** Exponents further apart than this leave no overlap between a 106-bit product and an addend. */
@@ -40,10 +49,22 @@ export abstract class FusedUnit extends Float32Unit {
     }
     const m = this.mode(rm);
     if (m < 0) return 1;
+    if (this.flushes) {
+      const [x, y, z] = [this.flush64(a, 0), this.flush64(b, 1), this.flush64(c, 2)];
+      if (x !== a || y !== b || z !== c) {
+        return this.fma64(d, x, y, z, rm, negProduct, negAddend);
+      }
+    }
     w[2] = x;
     w[3] = y;
     w[4] = z;
     if (ordinary && inSplitRange(x, y)) return this.fused64(d, 0, m);
+    // A product may be too large for now; only infinities make an invalid sum.
+    const special = x !== x || y !== y || z !== z || Math.abs(x) === Infinity ||
+      Math.abs(y) === Infinity;
+    if (special && p + z !== p + z) {
+      return this.fusedNan64(d, a, b, c, negProduct, negAddend);
+    }
     return this.fmaScaled64(d, a, b, c, m);
   }
 
@@ -71,16 +92,34 @@ export abstract class FusedUnit extends Float32Unit {
     return this.pack64(d, k, m);
   }
 
+  /** The result where an operand is a NaN or the operation is invalid. */
+  private fusedNan64(
+    d: number,
+    a: number,
+    b: number,
+    c: number,
+    negProduct: number,
+    negAddend: number,
+  ): number {
+    const f = this.f, x = f[a], y = f[b];
+    const invalid = x === x && y === y && (x * y !== x * y || f[c] === f[c]);
+    const propagates = (this.r[this.styleWord] & PROPAGATE) !== 0;
+    // A signalling addend counts for more than an invalid product, where NaNs propagate.
+    if (invalid && (!propagates || this.signalling64(c) === 0)) return this.nan64(d, FLAG_NV);
+    const first = this.signalling64(c) !== 0 ? c : this.signalling64(a) !== 0 ? a : -1;
+    const quiet = f[c] !== f[c] ? c : x !== x ? a : b;
+    const from = first >= 0 ? first : this.signalling64(b) !== 0 ? b : quiet;
+    if (this.signalling64(b) !== 0) this.raise(FLAG_NV);
+    this.operandNan64(d, from, c, a);
+    const turn = from === c ? negAddend : from === a ? negProduct : 0;
+    if (propagates) this.r[2 * d + 1] ^= turn << 31;
+    return 0;
+  }
+
   /** The special values, and operands that need scaling; `w[2]`, `w[3]` and `w[4]` hold them, signs applied. */
   private fmaScaled64(d: number, a: number, b: number, c: number, m: number): number {
     const w = this.w, x = w[2], y = w[3], z = w[4], p = x * y;
-    if (p !== p || z !== z || Math.abs(x) === Infinity || Math.abs(y) === Infinity) {
-      const s = p + z;
-      if (s === s) return this.exact64(d, s);
-      const signalling = this.signalling64(a) | this.signalling64(b) | this.signalling64(c);
-      if (x === x && y === y && p !== p) return this.nan64(d, FLAG_NV);
-      return this.nan64(d, p === p && z === z ? FLAG_NV : signalling);
-    }
+    if (Math.abs(x) === Infinity || Math.abs(y) === Infinity) return this.exact64(d, p + z);
     if (Math.abs(z) === Infinity) return this.exact64(d, z);
     if (x === 0 || y === 0) {
       if (z !== 0) return this.exact64(d, z);
@@ -119,6 +158,11 @@ export abstract class FusedUnit extends Float32Unit {
   ): number {
     const m = this.mode(rm);
     if (m < 0) return 1;
+    if (this.flushes) {
+      a = this.flush32(a, 0);
+      b = this.flush32(b, 1);
+      c = this.flush32(c, 2);
+    }
     const x = this.value32(a, boxed), y = this.value32(b, boxed), z = this.value32(c, boxed);
     const p = negProduct !== 0 ? -(x * y) : x * y, addend = negAddend !== 0 ? -z : z;
     if (this.r[this.fastWord] === 1 && m === RNE) {
@@ -133,10 +177,19 @@ export abstract class FusedUnit extends Float32Unit {
       }
     }
     if (p + addend !== p + addend) {
-      if (x === x && y === y && (p !== p || z === z)) return this.nan32(d, FLAG_NV, boxed);
-      const signalling = this.signalling32(a, boxed) | this.signalling32(b, boxed) |
-        this.signalling32(c, boxed);
-      return this.nan32(d, signalling, boxed);
+      const invalid = x === x && y === y && (p !== p || z === z);
+      const propagates = (this.r[this.styleWord] & PROPAGATE) !== 0;
+      if (invalid && (!propagates || this.signalling32(c, boxed) === 0)) {
+        return this.nan32(d, FLAG_NV, boxed);
+      }
+      const signals = (slot: number) => this.signalling32(slot, boxed) !== 0;
+      const from = signals(c) ? c : signals(a) ? a : signals(b) ? b : z !== z ? c : x !== x ? a : b;
+      // Its own signs first: an operand's slot may be the result's.
+      const turn = from === c ? negAddend : from === a ? negProduct : 0;
+      if (signals(b)) this.raise(FLAG_NV);
+      this.operandNan32(d, from, c, boxed, a);
+      if (propagates) this.r[2 * d] ^= turn << 31;
+      return 0;
     }
     this.w[0] = p;
     this.w[1] = addend;

@@ -15,7 +15,8 @@ import type { Isa, RegisterInfo } from "../isa/isa.ts";
 import { type HartServices, type PrivilegedHart, Walk } from "../isa/system.ts";
 import { type CachedBlock, CodeCache } from "./code_cache.ts";
 import { Exit } from "./exits.ts";
-import { fresh, Interpreter } from "./interp.ts";
+import { fresh } from "./fresh.ts";
+import { Interpreter } from "./interp.ts";
 import { makeRun } from "./interp_loop_soft.ts";
 import { RareOps } from "./rare.ts";
 import { SoftFloat } from "./softfloat.ts";
@@ -149,7 +150,14 @@ export class SystemCpu {
     this.slots = q;
     this.words = r;
     this.#memory = new SystemMemory(bus, isa.xlen === 64);
-    const float = new SoftFloat({ r, q, f }, Slot.FP_FLAGS, Slot.FP_FAST, Slot.FP_RM);
+    const float = new SoftFloat(
+      { r, q, f },
+      Slot.FP_FLAGS,
+      Slot.FP_FAST,
+      Slot.FP_RM,
+      Slot.FP_STYLE,
+      Slot.FP_SCRATCH + 4,
+    );
     const rare = new RareOps(arena, this.#memory, float, {
       instructionsAt: (ip) => this.#instructionsAt(ip),
       seconds: () => {

@@ -41,8 +41,18 @@ export interface IrBlock {
   pcs: number[];
 }
 
-/** By op: whether it writes `d`; which of a (1), b (2), c (4) it reads; whether it may leave the block; its effect. */
-const WRITES = Uint8Array.from(OPS, (op) => slotFields(op).writes ? 1 : 0);
+/**
+ * By op: how many slots it writes from `d` on; which of a (1), b (2), c (4) it reads, and which of them are pairs;
+ * whether it may leave the block; its effect.
+ */
+const WRITES = Uint8Array.from(OPS, (op) => {
+  const { writes, pairs } = slotFields(op);
+  return writes ? pairs.includes(1) ? 2 : 1 : 0;
+});
+const PAIRS = Uint8Array.from(
+  OPS,
+  (op) => slotFields(op).pairs.reduce((bits, field) => bits | 1 << field >> 2, 0),
+);
 const READS = Uint8Array.from(
   OPS,
   (op) => slotFields(op).reads.reduce((bits, field) => bits | 1 << (field - 2), 0),
@@ -67,6 +77,9 @@ const evalSub32: Eval = (a, b) => BigInt.asIntN(32, a - b);
 const evalSlt: Eval = (a, b) => a < b ? 1n : 0n;
 const evalSltu: Eval = (a, b) => BigInt.asUintN(64, a) < BigInt.asUintN(64, b) ? 1n : 0n;
 
+/** Whether `n` slots from `a` on and `m` from `b` on have one in common. */
+const overlap = (a: number, n: number, b: number, m: number) => a < b + m && b < a + n;
+
 /** Builds one block at a time; reuse it, it keeps its buffers. */
 export class Builder {
   /** The passes in force. */
@@ -80,13 +93,14 @@ export class Builder {
   #pc = 0;
   #insnStart = 0;
   #temp: number = Slot.TEMP;
+  #tempPair: number = Slot.TEMP_PAIR;
   #constLo: number[] = [];
   #constHi: number[] = [];
   /** For each constant: the register known to hold it, or -1. */
   #home: number[] = [];
   /** Registers known to hold a constant. */
   #known = new Map<number, Value>();
-  #pending: { slot: number; value: Value }[] = [];
+  #pending: { slot: number; value: Value; width: number }[] = [];
   #links: { at: number; field: number; pc: number }[] = [];
   /** Marks of {@linkcode Builder.#dropDead}, by slot. */
   readonly #dead = new Int32Array(SLOT_COUNT);
@@ -109,6 +123,7 @@ export class Builder {
     this.#pending.length = 0;
     this.#links.length = 0;
     this.#temp = Slot.TEMP;
+    this.#tempPair = Slot.TEMP_PAIR;
     this.#pc = pc;
     this.#gated = false;
     this.ended = false;
@@ -119,6 +134,7 @@ export class Builder {
     this.#pcs.push(pc);
     this.#pc = pc;
     this.#temp = Slot.TEMP;
+    this.#tempPair = Slot.TEMP_PAIR;
     this.#insnStart = this.#length;
   }
 
@@ -160,16 +176,25 @@ export class Builder {
 
   /** Writes a register when the instruction ends. */
   write(slot: number, value: Value): void {
-    if (slot === Slot.ZERO) return;
-    if (this.#pending.length > 0) {
-      for (const write of this.#pending) {
-        if (write.slot === slot) {
-          write.value = value;
-          return;
-        }
+    if (slot !== Slot.ZERO) this.#write(slot, value, 1);
+  }
+
+  /**
+   * Writes a vector register, the pair of slots from `slot` on, when the instruction ends; an instruction writes a
+   * register as a whole or its halves, not both.
+   */
+  writePair(slot: number, value: Value): void {
+    this.#write(slot, value, 2);
+  }
+
+  #write(slot: number, value: Value, width: number): void {
+    for (const write of this.#pending) {
+      if (write.slot === slot) {
+        write.value = value;
+        return;
       }
     }
-    this.#pending.push({ slot, value });
+    this.#pending.push({ slot, value, width });
   }
 
   #isConst(value: Value): boolean {
@@ -355,6 +380,51 @@ export class Builder {
     return this.#emit(Op.select, this.#newTemp(), test, yes, this.#slot(b), 0);
   }
 
+  // ---- vectors: values are pairs of slots, named by the first ----
+
+  /** Any op with a pair as its result, by number; operands that it doesn't have are 0. */
+  vector(op: number, a: Value = 0, b: Value = 0, c: Value = 0, j = 0): Value {
+    const pairs = PAIRS[op];
+    const x = pairs & 1 ? a : this.#slot(a), y = pairs & 2 ? b : this.#slot(b);
+    return this.#emit(op, this.#newPair(), x, y, c, j);
+  }
+  /** An op that makes a scalar of vector `a`, by number. */
+  fromVector(op: number, a: Value, j = 0): Value {
+    return this.#emit(op, this.#newTemp(), a, 0, 0, j);
+  }
+  /** A vector whose halves are both a constant. */
+  vectorConst(lo: number, hi: number): Value {
+    return this.#emit(Op.vconst, this.#newPair(), 0, 0, lo, hi);
+  }
+  /** A vector of two values. */
+  vectorOf(low: Value, high: Value): Value {
+    const pair = this.#newPair(), values = [low, high];
+    values.forEach((value, i) => {
+      if (value < 0) this.#emit(Op.const, pair + i, 0, 0, this.#lo(value), this.#hi(value));
+      else this.#emit(Op.mov, pair + i, value, 0, 0, 0);
+    });
+    return pair;
+  }
+  /** The bytes of a vector in another order; byte n is number (bits 4n to 4n + 3) of it. */
+  shuffle(a: Value, lo: number, hi: number): Value {
+    return this.#emit(Op.vshuf, this.#newPair(), a, 0, lo, hi);
+  }
+  /** 128 bits of memory. */
+  loadVector(base: Value, offset: number): Value {
+    const [slot, lo, hi] = this.#address(base, offset);
+    return this.#emit(Op.ldV, this.#newPair(), slot, 0, lo, hi);
+  }
+  /** Stores a vector. */
+  storeVector(base: Value, offset: number, value: Value): void {
+    const [slot, lo, hi] = this.#address(base, offset);
+    this.#emit(Op.stV, 0, slot, value, lo, hi);
+  }
+  #newPair(): number {
+    const pair = this.#tempPair;
+    this.#tempPair += 2;
+    return pair;
+  }
+
   // ---- memory ----
 
   #address(base: Value, offset: number): [slot: number, lo: number, hi: number] {
@@ -444,14 +514,22 @@ export class Builder {
     }
     if (pending.length > 1) {
       for (const write of pending) {
-        const { slot, value } = write;
-        if (value !== slot && this.#isPending(value)) write.value = this.#copy(value);
+        const { slot, value, width } = write;
+        if (value !== slot && this.#isPending(value, width)) write.value = this.#copy(value, width);
       }
     }
     for (let i = 0; i < pending.length; i++) {
-      const { slot, value } = pending[i];
+      const { slot, value, width } = pending[i];
       if (value === slot) continue;
+      if (width === 2) {
+        if (!this.#retarget(slot, value, keep, 2)) this.#emit(Op.vmov, slot, value, 0, 0, 0);
+        this.#known.delete(slot);
+        this.#known.delete(slot + 1);
+        continue;
+      }
       const known = this.passes.fold && this.#isConst(value);
+      // It has that value already, as the high half of a vector register often has.
+      if (known && this.#sameConst(this.#known.get(slot), value)) continue;
       if (known || value < 0) {
         this.#emit(Op.const, slot, 0, 0, this.#lo(value), this.#hi(value));
       } else if (!this.#retarget(slot, value, keep)) {
@@ -468,36 +546,52 @@ export class Builder {
     return keep;
   }
 
-  /** Whether a value is a register that a pending write will change. */
-  #isPending(value: Value): boolean {
+  /** Whether a register is known to hold the same constant. */
+  #sameConst(known: Value | undefined, value: Value): boolean {
+    return known !== undefined && this.#lo(known) === this.#lo(value) &&
+      this.#hi(known) === this.#hi(value);
+  }
+
+  /** Whether a value of so many slots is a register that a pending write will change. */
+  #isPending(value: Value, width = 1): boolean {
     if (value <= 0) return false;
-    for (const { slot } of this.#pending) if (slot === value) return true;
+    for (const pending of this.#pending) {
+      if (value < pending.slot + pending.width && pending.slot < value + width) return true;
+    }
     return false;
   }
 
-  #copy(value: Value): Value {
+  #copy(value: Value, width = 1): Value {
+    if (width === 2) return this.#emit(Op.vmov, this.#newPair(), value, 0, 0, 0);
     return this.#emit(Op.mov, this.#newTemp(), value, 0, 0, 0);
   }
 
   /** Lets the record that made temporary `value` write `slot` itself, if nothing can tell the difference. */
-  #retarget(slot: number, value: Value, keep: Value[]): boolean {
-    if (!this.passes.retarget || value < Slot.TEMP || keep.includes(value)) return false;
+  #retarget(slot: number, value: Value, keep: Value[], width = 1): boolean {
+    if (!this.passes.retarget || value < Slot.TEMP) return false;
+    // Nobody else wants the temporary, or half of it.
+    for (let i = 0; i < keep.length; i++) if (overlap(keep[i], 1, value, width)) return false;
     for (const write of this.#pending) {
-      if (write.slot !== slot && write.value === value) return false;
+      if (write.slot !== slot && overlap(write.value, write.width, value, width)) return false;
     }
     const code = this.#code;
     for (let at = this.#length - WORDS; at >= this.#insnStart; at -= WORDS) {
       const op = code[at];
-      const d = WRITES[op] !== 0 ? code[at + 1] : -1;
-      if (d === value) {
+      const written = WRITES[op], d = written !== 0 ? code[at + 1] : -8;
+      if (d === value && written === width) {
         code[at + 1] = slot;
         return true;
       }
       // Later records must neither fault nor touch the register or the temporary.
-      if (EXITS[op] !== 0 || EFFECT[op] === Effect.STATE || d === slot) return false;
-      for (let field = 2, reads = READS[op]; reads !== 0; field++, reads >>= 1) {
-        if ((reads & 1) === 0) continue;
-        if (code[at + field] === slot || code[at + field] === value) return false;
+      if (EXITS[op] !== 0 || EFFECT[op] === Effect.STATE) return false;
+      if (overlap(d, written, slot, width) || overlap(d, written, value, width)) return false;
+      for (let field = 2, reads = READS[op], pairs = PAIRS[op]; reads !== 0; field++) {
+        const read = code[at + field], slots = 1 + (pairs & 1);
+        if ((reads & 1) !== 0) {
+          if (overlap(read, slots, slot, width) || overlap(read, slots, value, width)) return false;
+        }
+        reads >>= 1;
+        pairs >>= 1;
       }
     }
     return false;
@@ -574,9 +668,10 @@ export class Builder {
     let dropped = false;
     for (let at = this.#length - WORDS; at >= 0; at -= WORDS) {
       const op = code[at], d = code[at + 1];
-      const writes = WRITES[op] !== 0;
+      const writes = WRITES[op] !== 0, pair = WRITES[op] === 2;
       const temp = d >= Slot.TEMP && d < Slot.FP_FLAGS;
-      const unseen = writes && (temp ? live[d] !== walk : dead[d] === clear);
+      const unseen = writes && (temp ? live[d] !== walk : dead[d] === clear) &&
+        (!pair || (temp ? live[d + 1] !== walk : dead[d + 1] === clear));
       if (op === Op.nop || (unseen && EFFECT[op] === Effect.PURE)) {
         code[at] = Op.nop;
         dropped = true;
@@ -584,14 +679,27 @@ export class Builder {
       }
       if (EXITS[op] !== 0 || EFFECT[op] === Effect.STATE) clear = ++this.#stamp;
       if (writes) {
-        if (temp) live[d] = 0;
-        // An op that may fault leaves `d` as it was: then what came before can be seen.
-        else if (EXITS[op] === 0) dead[d] = clear;
+        if (temp) {
+          live[d] = 0;
+          if (pair) live[d + 1] = 0;
+        } else if (EXITS[op] === 0) {
+          // An op that may fault leaves `d` as it was: then what came before can be seen.
+          dead[d] = clear;
+          if (pair) dead[d + 1] = clear;
+        }
       }
-      for (let field = 2, reads = READS[op]; reads !== 0; field++, reads >>= 1) {
-        if ((reads & 1) === 0) continue;
-        dead[code[at + field]] = 0;
-        live[code[at + field]] = walk;
+      for (let field = 2, reads = READS[op], pairs = PAIRS[op]; reads !== 0; field++) {
+        const slot = code[at + field];
+        if ((reads & 1) !== 0) {
+          dead[slot] = 0;
+          live[slot] = walk;
+          if ((pairs & 1) !== 0) {
+            dead[slot + 1] = 0;
+            live[slot + 1] = walk;
+          }
+        }
+        reads >>= 1;
+        pairs >>= 1;
       }
     }
     if (dropped) this.#dropNops();

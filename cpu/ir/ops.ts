@@ -12,12 +12,14 @@
  * | 4    | c     | third source slot, or code index of the taken successor        |
  * | 5    | j     | a 32-bit immediate, or code index of the other successor       |
  *
- * Slots are 64 bits wide. An op named `...32` takes the low 32 bits of its operands and leaves its result
+ * Slots are 64 bits wide; fields in capital letters are pairs of them (see vector_ops.ts). An op named `...32` takes the low 32 bits of its operands and leaves its result
  * sign-extended to 64. Shift counts are taken modulo the width. Addresses are `a + i` modulo 2^64 with
  * `-2048 <= i < 4096`. All definitions are total: there is no undefined behaviour.
  *
  * @module
  */
+
+import { VECTOR_ROWS } from "./vector_ops.ts";
 
 /** Int32 words of a record. */
 export const WORDS = 6;
@@ -46,7 +48,7 @@ export interface OpInfo {
   readonly name: string;
   /** Number: the index in the table. */
   readonly code: number;
-  /** Fields in use: some of `d a b c i j`, lower case; slots are d a b c. */
+  /** Fields in use: some of `d a b c i j`; slots are d a b c, pairs of slots D A B C. */
   readonly fields: string;
   /** One of {@linkcode Effect}. */
   readonly effect: number;
@@ -264,6 +266,13 @@ const rows: [name: string, fields: string, effect: number, doc: string][] = [
     END,
     "a resolved link to another page: guest pc i, looked up in the cache of indirect targets",
   ],
+  // Vectors.
+  ...VECTOR_ROWS.map(([name, fields, effect, doc]): typeof rows[number] => [
+    name,
+    fields,
+    Effect[effect],
+    doc,
+  ]),
 ];
 
 /** The table, indexed by op number. */
@@ -274,6 +283,9 @@ export const OPS: readonly OpInfo[] = rows.map(([name, fields, effect, doc], cod
   effect,
   doc,
 }));
+
+/** Number of the first op for vectors: they are the last in the table. */
+export const FIRST_VECTOR_OP: number = OPS.length - VECTOR_ROWS.length;
 
 /** Op numbers by name. */
 export const Op: Readonly<Record<string, number>> = Object.fromEntries(
@@ -319,6 +331,36 @@ export const Fp = {
   NEG_PRODUCT: 16,
   /** Fused multiply-add: negate the addend. */
   NEG_ADDEND: 32,
+  /** A result that saturates sets the flag. */
+  SATURATION: 64,
+  /** Vectors: only lanes of the low half; the high half of the result is 0. */
+  LOW: 128,
+  /** Vectors: only the first lane; the rest of the result is 0. */
+  FIRST: 256,
+  /** `vfint`: a result that differs from the operand is inexact. */
+  EXACT: 512,
+  /** `fcmp`: any NaN is invalid. */
+  SIGNALING: 2048,
+  /** `vfnarrow32`: rounds to odd, whatever the mode. */
+  ODD: 1024,
+} as const;
+
+/** Bits of `Slot.FP_RM` besides the rounding mode; while one is set, no executor takes a fast path. */
+export const FpMode = {
+  /** Subnormal operands and results are zeros. */
+  FLUSH: 8,
+} as const;
+
+/** Bits of `Slot.FP_STYLE`: only softfloat looks at them, because they are about results that are no ordinary numbers. */
+export const FpStyle = {
+  /** The result of an operation on NaNs is one of them, signalling ones first, made quiet; else the default NaN. */
+  PROPAGATE: 1,
+  /** Tininess is detected before rounding. */
+  TINY_BEFORE: 2,
+  /** A NaN becomes 0 as an integer. */
+  NAN_TO_ZERO: 4,
+  /** binary16 has neither infinities nor NaNs. */
+  ALTERNATIVE_HALF: 8,
 } as const;
 
 /** Why execution left translated code: `trap` records name the first group, faults are found by executors. */
@@ -357,9 +399,11 @@ export const Slot = {
   ZERO: 0,
   /** First temporary. */
   TEMP: 7168,
-  /** Floating-point exception flags, accrued: NX 1, UF 2, OF 4, DZ 8, NV 16. */
+  /** First temporary that is a pair; an even number. */
+  TEMP_PAIR: 7680,
+  /** Floating-point exception flags, accrued: NX 1, UF 2, OF 4, DZ 8, NV 16, subnormal operand 32, saturation 64. */
   FP_FLAGS: 8160,
-  /** Dynamic rounding mode, as in `Fp.RM`. */
+  /** Dynamic rounding mode, as in `Fp.RM`; plus `FpMode.FLUSH`. */
   FP_RM: 8161,
   /** 1 while rounding is to nearest and NX is set already: host arithmetic shows all that can be seen. */
   FP_FAST: 8162,
@@ -369,19 +413,52 @@ export const Slot = {
   EXCLUSIVE_VALUE: 8164,
   /** System mode: 0 while floating point is on and its state known to be dirty. */
   FP_GATE: 8165,
+  /** What IEEE 754 leaves open, as `FpStyle` bits. */
+  FP_STYLE: 8166,
+  /** Eight slots for the use of softfloat. */
+  FP_SCRATCH: 8176,
 } as const;
 
-/** The slot fields an op reads and whether it writes `d`. */
-export function slotFields(op: OpInfo): { reads: number[]; writes: boolean } {
-  const fields = op.fields.split(" ");
+/** Fields of an op that are slots. */
+export interface SlotFields {
+  /** Words of the record with slots that it reads. */
+  readonly reads: readonly number[];
+  /** Whether it writes `d`. */
+  readonly writes: boolean;
+  /** Words of the record, `d`'s too, that are pairs: the slot and the next. */
+  readonly pairs: readonly number[];
+}
+
+/** The slot fields of an op. */
+export function slotFields(op: OpInfo): SlotFields {
+  const fields = op.fields.toLowerCase().split(" ");
   if (["trap", "link", "goto", "hop"].includes(op.name)) {
-    return { reads: [], writes: false };
+    return { reads: [], writes: false, pairs: [] };
   }
   const reads: number[] = [];
   if (fields.includes("a")) reads.push(2);
   if (fields.includes("b") && op.name !== "jumpInd") reads.push(3);
   if (fields.includes("c") && op.effect !== END) reads.push(4);
-  return { reads, writes: fields.includes("d") && op.effect !== END };
+  const pairs = [..."DABC"].flatMap((letter, i) => op.fields.includes(letter) ? [i + 1] : []);
+  return { reads, writes: fields.includes("d") && op.effect !== END, pairs };
+}
+
+/** Slots that a record reads, both of each pair. */
+export function slotsRead(code: Int32Array, at: number, { reads, pairs }: SlotFields): number[] {
+  return reads.flatMap((word) => {
+    const slot = code[at + word];
+    return pairs.includes(word) ? [slot, slot + 1] : [slot];
+  });
+}
+
+/** Slots that a record writes, both of a pair. */
+export function slotsWritten(
+  code: Int32Array,
+  at: number,
+  { writes, pairs }: SlotFields,
+): number[] {
+  if (!writes) return [];
+  return pairs.includes(1) ? [code[at + 1], code[at + 1] + 1] : [code[at + 1]];
 }
 
 /** Whether execution may leave the block at this op, so that all guest state must be in its slots. */

@@ -35,6 +35,12 @@ function modifier(info: OpInfo, j: number): string {
     j & Fp.BOXED ? "boxed" : "",
     j & Fp.NEG_PRODUCT ? "-product" : "",
     j & Fp.NEG_ADDEND ? "-addend" : "",
+    j & Fp.SATURATION ? "saturation" : "",
+    j & Fp.LOW ? "low" : "",
+    j & Fp.FIRST ? "first" : "",
+    j & Fp.EXACT ? "exact" : "",
+    j & Fp.ODD ? "odd" : "",
+    j >> 16 !== 0 ? `fraction ${j >> 16}` : "",
   ];
   return flags.filter((flag) => flag !== "").join(" ");
 }
@@ -59,15 +65,23 @@ export function printRecord(
   if (op === Op.jump) return `jump @${c}${hint(j)}`;
   if (op === Op.jumpInd) return `jumpInd ${name(a)}, ${number(immediate(c, j))}${hint(b)}`;
   const ends = info.effect === Effect.END;
-  const words = info.fields.split(" ").filter((field) => field !== "" && field !== "d");
+  const words = info.fields.split(" ").filter((field) => !["", "d", "D"].includes(field));
+  const pair = (slot: number) => `${name(slot)}:${name(slot + 1)}`;
   const operands = words.map((field) => {
     if (field === "a") return name(a);
     if (field === "b") return name(b);
+    if (field === "A") return pair(a);
+    if (field === "B") return pair(b);
+    if (field === "C") return pair(c);
     if (field === "i") return number(immediate(c, j));
     if (field === "c") return ends ? `@${c}` : name(c);
     return ends ? `@${j}` : modifier(info, j);
   });
-  const target = info.fields.startsWith("d") && !ends ? `${name(d)} = ` : "";
+  const target = info.fields.startsWith("D")
+    ? `${pair(d)} = `
+    : info.fields.startsWith("d") && !ends
+    ? `${name(d)} = `
+    : "";
   return `${target}${info.name} ${operands.join(", ")}`.trimEnd();
 }
 

@@ -6,7 +6,21 @@
  * @module
  */
 import { type IrBlock, MAX_BLOCK_INSNS } from "./builder.ts";
-import { Amo, Effect, Fp, Op, type OpInfo, OPS, Slot, slotFields, Trap, WORDS } from "./ops.ts";
+import {
+  Amo,
+  Effect,
+  FIRST_VECTOR_OP,
+  Fp,
+  Op,
+  type OpInfo,
+  OPS,
+  Slot,
+  slotFields,
+  slotsRead,
+  slotsWritten,
+  Trap,
+  WORDS,
+} from "./ops.ts";
 
 const FAST_ROUNDING = /^f(add|sub|mul|div)(32|64)$/;
 const FUSED = /^fma(32|64)$/;
@@ -16,13 +30,12 @@ const SINGLE = /^f[a-z]+32r?$|F32/;
 const LAST_SLOT = Math.max(...Object.values(Slot));
 const LAST_TRAP = Math.max(...Object.values(Trap));
 
-const reads = OPS.map((op) => slotFields(op).reads);
-const writes = OPS.map((op) => slotFields(op).writes);
+const slots = OPS.map(slotFields);
 const isTemp = (slot: number) => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
 
 /** The words of a record (1 to 5) that its op does not use. */
 const unused = OPS.map((op) => {
-  const used = new Set(op.fields.split(" "));
+  const used = new Set(op.fields.toLowerCase().split(" "));
   return [
     [1, used.has("d")],
     [2, used.has("a")],
@@ -47,9 +60,29 @@ function immediateProblem(op: OpInfo, c: number, j: number): string | undefined 
   const mode = j & Fp.RM;
   if (mode === 5 || mode === 6) return "reserved rounding mode";
   if (FAST_ROUNDING.test(op.name) && mode !== 0 && mode !== 7) return "static rounding mode";
+  if (op.code >= FIRST_VECTOR_OP) return vectorProblem(op, j);
   const flags = Fp.RM | (SINGLE.test(op.name) ? Fp.BOXED : 0) |
     (FUSED.test(op.name) ? Fp.NEG_PRODUCT | Fp.NEG_ADDEND : 0);
   return (j & ~flags) === 0 ? undefined : "flags that the op does not have";
+}
+
+/** The same for an op on lanes of floating point, or a saturating one. */
+function vectorProblem({ name }: OpInfo, j: number): string | undefined {
+  if (!name.startsWith("v")) {
+    const scalar = Fp.RM | (name.startsWith("fcmp") ? Fp.SIGNALING : 0) |
+      (name.startsWith("frint") ? Fp.EXACT : 0) | (/fix/.test(name) ? 0x7f << 16 : 0);
+    return (j & ~scalar) === 0 && j >> 16 <= 64 ? undefined : "flags that the op does not have";
+  }
+  const float = name.startsWith("vf") || name.startsWith("vcvtf");
+  const lane = name.startsWith("vfnarrow") || name.startsWith("vfwiden")
+    ? Fp.FIRST
+    : Fp.LOW | Fp.FIRST;
+  let flags = float ? Fp.RM | lane : Fp.SATURATION;
+  if (/^vfma\d/.test(name)) flags |= Fp.NEG_PRODUCT | Fp.NEG_ADDEND;
+  if (name.startsWith("vfint")) flags |= Fp.EXACT;
+  if (name === "vfnarrow32") flags |= Fp.ODD;
+  if (/^v(fcvt|cvtf)/.test(name)) flags |= 0x7f << 16;
+  return (j & ~flags) === 0 && j >> 16 <= 64 ? undefined : "flags that the op does not have";
 }
 
 /**
@@ -101,13 +134,18 @@ export function verify(block: IrBlock, slotCount: number): string[] {
     for (const word of unused[op]) {
       if (code[at + word] !== 0) problem(at, `unused word ${word} is ${code[at + word]}`);
     }
-    for (const word of reads[op]) {
-      const slot = code[at + word], wrong = slotProblem(slot);
+    for (const word of slots[op].pairs) {
+      if (code[at + word] % 2 !== 0) {
+        problem(at, `slot ${code[at + word]} is not the first of a pair`);
+      }
+    }
+    for (const slot of slotsRead(code, at, slots[op])) {
+      const wrong = slotProblem(slot);
       if (wrong) problem(at, wrong);
       if (isTemp(slot) && !written.has(slot)) problem(at, `temporary ${slot} has no value yet`);
     }
-    if (writes[op]) {
-      const slot = code[at + 1], wrong = slotProblem(slot);
+    for (const slot of slotsWritten(code, at, slots[op])) {
+      const wrong = slotProblem(slot);
       if (wrong) problem(at, wrong);
       if (slot === Slot.ZERO && op !== Op.sys) problem(at, "writes slot 0");
       written.add(slot);

@@ -53,6 +53,8 @@ export interface Isa {
   readonly registers: readonly RegisterInfo[];
   /** Number of slots that hold guest state; slot numbers below it belong to the ISA. */
   readonly slotCount: number;
+  /** What `Slot.FP_STYLE` starts as, `FpStyle` bits; 0 if absent. */
+  readonly floatStyle?: number;
   /** Registers of the backdoor instruction. */
   readonly backdoor: BackdoorRoles;
   /**

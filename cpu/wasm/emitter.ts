@@ -9,9 +9,19 @@
  *
  * @module
  */
-import { findLiveness, isBackEdge, type Liveness } from "../engine/liveness.ts";
+import { findLiveness, findPairs, isBackEdge, type Liveness } from "../engine/liveness.ts";
 import { Ending, type Region, type RegionBlock } from "../engine/region.ts";
-import { Effect, JumpHint, Op as Ir, OPS, SLOT_COUNT, slotFields, WORDS } from "../ir/ops.ts";
+import {
+  Effect,
+  JumpHint,
+  Op as Ir,
+  OPS,
+  SLOT_COUNT,
+  slotFields,
+  slotsRead,
+  slotsWritten,
+  WORDS,
+} from "../ir/ops.ts";
 import {
   type Body,
   type EmitLayout,
@@ -27,6 +37,8 @@ import { emitInteger } from "./integer.ts";
 import { accessesMemory, emitMemory, findGroups, type Group, rightOf } from "./memory.ts";
 import { Registers } from "./registers.ts";
 import { emitSystem, loadTlb } from "./system.ts";
+import { emitVector } from "./vector.ts";
+import { vectorLimitOf } from "./vector_float.ts";
 
 /**
  * Most bytes of host stack for compiled functions, by estimate; a deeper call leaves instead. V8 has 984 KiB, of which
@@ -124,7 +136,7 @@ export class Emitter implements Body {
       const { ir: { code }, terminator, ending } = block;
       if (ending === Ending.DISPATCH) this.#dispatch.set(block, w.local(ValType.i32, "dispatch"));
       for (let at = 0; at < terminator; at += WORDS) {
-        const limit = limitOf(code[at]);
+        const limit = limitOf(code[at]) ?? vectorLimitOf(code[at]);
         if (limit !== undefined && !this.limits.has(limit)) {
           this.limits.set(limit, w.local(ValType.i32, limit));
         }
@@ -135,7 +147,8 @@ export class Emitter implements Body {
   /** The function's body. */
   emit(): BodyWriter {
     const { w, registers } = this;
-    this.#frame = FRAME_BYTES + 8 * this.#liveness.slots.length;
+    this.#frame = FRAME_BYTES +
+      8 * (this.#liveness.slots.length + findPairs(this.#region).size);
     this.#leave = w.block();
     const sets = new Set(this.#liveness.flows.map(({ save }) => save));
     for (const set of sets) {
@@ -314,11 +327,12 @@ export class Emitter implements Body {
     for (let at = 0; at < terminator; at += WORDS) {
       this.marks?.push({ offset: w.length, block, at });
       const written = emitInteger(this, code, at) || emitMemory(this, block, at, groups) ||
-        emitFloat(this, block, at) || (this.#wide && emitSystem(this, block, at));
+        emitFloat(this, block, at) || (this.#wide && emitSystem(this, block, at)) ||
+        emitVector(this, block, at);
       if (!written) this.step(block, at);
       if (!FIELDS[code[at]].writes) continue;
       if (makesBoxed(block, at)) this.boxed.add(code[at + 1]);
-      else this.boxed.delete(code[at + 1]);
+      else for (const slot of slotsWritten(code, at, FIELDS[code[at]])) this.boxed.delete(slot);
     }
     this.marks?.push({ offset: w.length, block, at: terminator });
     switch (block.ending) {
@@ -564,7 +578,10 @@ export class Emitter implements Body {
     if (effect === Effect.LOAD || effect === Effect.STORE) {
       return this.leave(block, at, "op");
     }
-    registers.save(new Set(fields.reads.map((field) => code[at + field])));
+    const written = slotsWritten(code, at, fields);
+    // A half that is written leaves the other as it is.
+    const halves = written.filter((slot) => !fields.pairs.includes(1) && registers.isHalf(slot));
+    registers.save([...slotsRead(code, at, fields), ...halves]);
     if (effect === Effect.STATE) {
       // Counters want the fuel at the start of the block, of which all instructions were paid for.
       w.i32Const(0);
@@ -581,7 +598,7 @@ export class Emitter implements Body {
       this.leave(block, at, "float");
       w.end();
     } else w.op(Op.drop);
-    if (fields.writes) registers.load([code[at + 1]]);
+    registers.load(written);
     if (effect === Effect.FLOAT || effect === Effect.STATE) loadLimits(this);
   }
 }

@@ -104,12 +104,14 @@ interface Arithmetic {
   /** Whether results below the normal range may be inexact. */
   underflows: boolean;
 }
-const INFINITE = { 64: 0x7ff0_0000, 32: 0x7f80_0000 }, NORMAL = { 64: 0x10_0000, 32: 0x80_0000 };
+const INFINITE = { 64: 0x7ff0_0000, 32: 0x7f80_0000 };
+/** The high word of the smallest normal numbers. */
+export const NORMAL = { 64: 0x10_0000, 32: 0x80_0000 };
 const LIMITS: Readonly<Record<Limit, number>> = {
   sum64: 2 * INFINITE[64],
-  product64: 2 * (INFINITE[64] - NORMAL[64]),
+  product64: 2 * (INFINITE[64] - NORMAL[64]) - 1,
   sum32: 2 * INFINITE[32],
-  product32: 2 * (INFINITE[32] - NORMAL[32]),
+  product32: 2 * (INFINITE[32] - NORMAL[32]) - 1,
 };
 
 /** The limit that an op wants, if any. */
@@ -235,7 +237,7 @@ export function emitFloat(c: Body, block: RegionBlock, at: number): boolean {
  * Writes `fast` with branches to its label for what it can't do, which is then a step; `fast` leaves the result on the
  * stack, which `put` takes.
  */
-function guarded(
+export function guarded(
   c: Body,
   block: RegionBlock,
   at: number,
@@ -263,7 +265,7 @@ export function makesBoxed(block: RegionBlock, at: number): boolean {
   return op === Ir.cvtF32F64 || row?.format === SINGLE;
 }
 
-function pushFast(c: Body): void {
+export function pushFast(c: Body): void {
   c.w.i32Const(0);
   c.w.load(Op.i32_load, 2, Slot.FP_FAST * 8);
 }
@@ -365,7 +367,7 @@ function arithmetic(c: Body, block: RegionBlock, at: number, row: Arithmetic): v
       w.i32Const(1);
       w.op(Op.i32_shl);
       if (row.underflows) {
-        w.i32Const(2 * NORMAL[format === DOUBLE ? 64 : 32]);
+        w.i32Const(2 * NORMAL[format === DOUBLE ? 64 : 32] + 1);
         w.op(Op.i32_sub);
       }
       w.localGet(c.limits.get(limitOf(code[at])!)!);

@@ -10,7 +10,17 @@
  * @module
  */
 import type { RegionBlock } from "../engine/region.ts";
-import { Amo, Effect, Op as Ir, OPS, Slot, SLOT_COUNT, slotFields, WORDS } from "../ir/ops.ts";
+import {
+  Amo,
+  Effect,
+  Op as Ir,
+  OPS,
+  Slot,
+  SLOT_COUNT,
+  slotFields,
+  slotsWritten,
+  WORDS,
+} from "../ir/ops.ts";
 import type { Body } from "./body.ts";
 import { type LoadOp, Op, type PlainOp, type StoreOp, ValType } from "./encoder.ts";
 import { probe } from "./system.ts";
@@ -31,12 +41,14 @@ const LOADS = new Map<number, { op: LoadOp; size: number }>([
   [Ir.ldU32, { op: Op.i64_load32_u, size: 4 }],
   [Ir.ldB32, { op: Op.i64_load32_u, size: 4 }],
   [Ir.ld64, { op: Op.i64_load, size: 8 }],
+  [Ir.ldV, { op: Op.v128_load, size: 16 }],
 ]);
 const STORES = new Map<number, { op: StoreOp; size: number }>([
   [Ir.st8, { op: Op.i64_store8, size: 1 }],
   [Ir.st16, { op: Op.i64_store16, size: 2 }],
   [Ir.st32, { op: Op.i64_store32, size: 4 }],
   [Ir.st64, { op: Op.i64_store, size: 8 }],
+  [Ir.stV, { op: Op.v128_store, size: 16 }],
 ]);
 const ATOMICS = new Set([Ir.ldx32, Ir.ldx64, Ir.stx32, Ir.stx64, Ir.amo32, Ir.amo64]);
 const AMO = new Map<number, PlainOp>([
@@ -118,9 +130,9 @@ export function findGroups(block: RegionBlock, system = false): Map<number, Grou
       }
       groups.set(at, group);
     }
-    if (FIELDS[op].writes) {
-      open.delete(code[at + 1]);
-      open.delete(code[at + 1] + STORES_APART);
+    for (const slot of slotsWritten(code, at, FIELDS[op])) {
+      open.delete(slot);
+      open.delete(slot + STORES_APART);
     }
     if (OPS[op].effect === Effect.SYSTEM) open.clear();
   }
@@ -164,6 +176,10 @@ export function emitMemory(
       return true;
     }
     w.load(load.op, log2(load.size), offset);
+    if (op === Ir.ldV) {
+      registers.setVector(code[at + 1]);
+      return true;
+    }
     if (op === Ir.ldB32) {
       w.i64Const(0, -1);
       w.op(Op.i64_or);
@@ -175,7 +191,8 @@ export function emitMemory(
       w.store(Op.f64_store, 3, offset);
       return true;
     }
-    registers.get(code[at + 3]);
+    if (op === Ir.stV) registers.getVector(code[at + 3]);
+    else registers.get(code[at + 3]);
     w.store(store.op, log2(store.size), offset);
   }
   return true;

@@ -31,7 +31,7 @@
         i32.const 0
         i32.load offset=65296
         i32.sub
-        i32.const -4194304
+        i32.const -4194305
         i32.and
         local.set $product64
         i32.const 0
@@ -85,7 +85,7 @@
               i32.wrap_i64
               i32.const 1
               i32.shl
-              i32.const 2097152
+              i32.const 2097153
               i32.sub
               local.get $product64
               i32.ge_u
@@ -150,7 +150,7 @@
             i32.const 0
             i32.load offset=65296
             i32.sub
-            i32.const -4194304
+            i32.const -4194305
             i32.and
             local.set $product64
             i32.const 0
@@ -235,7 +235,7 @@
             i32.const 0
             i32.load offset=65296
             i32.sub
-            i32.const -4194304
+            i32.const -4194305
             i32.and
             local.set $product64
             i32.const 0
@@ -283,7 +283,7 @@
             i32.const 0
             i32.load offset=65296
             i32.sub
-            i32.const -4194304
+            i32.const -4194305
             i32.and
             local.set $product64
             i32.const 0
@@ -313,7 +313,7 @@
           i32.const 0
           i32.load offset=65296
           i32.sub
-          i32.const -4194304
+          i32.const -4194305
           i32.and
           local.set $product64
           i32.const 0

@@ -24,7 +24,7 @@
       i32.const 0
       i32.load offset=65296
       i32.sub
-      i32.const -33554432
+      i32.const -33554433
       i32.and
       local.set $product32
       local.get $fuel
@@ -86,7 +86,7 @@
           i32.reinterpret_f32
           i32.const 1
           i32.shl
-          i32.const 16777216
+          i32.const 16777217
           i32.sub
           local.get $product32
           i32.ge_u
@@ -149,7 +149,7 @@
         i32.const 0
         i32.load offset=65296
         i32.sub
-        i32.const -33554432
+        i32.const -33554433
         i32.and
         local.set $product32
       end
@@ -206,7 +206,7 @@
         i32.const 0
         i32.load offset=65296
         i32.sub
-        i32.const -33554432
+        i32.const -33554433
         i32.and
         local.set $product32
       end
