@@ -80,6 +80,11 @@ export const FUNCTIONAL: Readonly<
     where: (c) => c.tier !== "interp" && !isPlainWasm(c),
     why: "executes each op in the interpreter and compiled, by wasm if nothing else is asked for",
   },
+  aarch64_vectors_test: {
+    where: (c) => c.tier !== "interp" && !isPlainWasm(c),
+    why:
+      "compares the interpreter and compiled code, by wasm if nothing else is asked for, with QEMU",
+  },
   vector_float_test: {
     where: (c) => c.tier !== "interp" && !isPlainWasm(c),
     why: "compares compiled code with the interpreter, wasm if nothing else is asked for",

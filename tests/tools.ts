@@ -2,11 +2,15 @@
 
 /** Debian packages of the tools that tests use. */
 const PACKAGES: Record<string, string> = {
+  "aarch64-linux-gnu-as": "binutils-aarch64-linux-gnu",
+  "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+  "aarch64-linux-gnu-ld": "binutils-aarch64-linux-gnu",
   "cc": "gcc",
   "gcc": "gcc",
   "make": "make",
   "qemu-system-riscv32": "qemu-system-misc",
   "qemu-system-riscv64": "qemu-system-misc",
+  "qemu-aarch64": "qemu-user",
   "qemu-riscv32": "qemu-user",
   "qemu-riscv64": "qemu-user",
   "riscv64-linux-gnu-g++": "g++-riscv64-linux-gnu",
