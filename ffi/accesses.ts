@@ -1,32 +1,54 @@
 /**
- * Checks of memory accesses, of which one may stand for several: accesses of a block whose addresses differ by constants.
+ * Checks of memory accesses, of which one may stand for several: accesses whose addresses differ by constants.
  *
- * The page table does not change while compiled code runs, so a check may be made early: where it fails, the block is left
- * at the first of the accesses, and the interpreter finds out which of them faults.
+ * Rights to pages do not change while compiled code runs, so a check may be made early: where it fails, the block is left
+ * at the first of the accesses, and the interpreter finds out which of them faults. Each check has an *extent*, a
+ * remembered run of pages (see unit.h).
  *
  * @module
  */
 import type { RegionBlock } from "../cpu/engine/region.ts";
 import { Effect, Op, OPS, slotFields, WORDS } from "../cpu/ir/ops.ts";
 import { Page } from "../mmu/address_space.ts";
+import { EXTENT_SLACK } from "./layout.ts";
 
-/** A check of several accesses, made at the first. All offsets in bytes from the first's address. */
-export interface JointCheck {
-  /** First and last byte that is accessed. */
+/** A check of accesses, made at the first. */
+export interface Check {
+  /** Lowest byte that is accessed, relative to the first access' address, and bytes from there to the end of the highest. */
   readonly low: number;
-  readonly high: number;
-  /** An address that must be a multiple of 2^log2. */
-  readonly aligned: number;
-  readonly log2: number;
-  /** `Page` bits that are needed. */
-  readonly rights: number;
+  readonly span: number;
+  /** `Page` bit that is needed: what may be stored to may be loaded. */
+  readonly right: number;
 }
 
-/** By the word index of a memory access: its joint check, or "done" if an earlier one covers it. */
-export type AccessPlan = ReadonlyMap<number, JointCheck | "done">;
+/** What is known at a place in a unit. */
+export interface AccessState {
+  /** Each slot's value as a constant away from a value that has a number. */
+  readonly values: ReadonlyMap<number, Value>;
+  /** What was checked, by the number of the value. */
+  readonly checked: ReadonlyMap<number, Group>;
+}
 
-/** Bytes that a joint check may span: two pages are tested, and may not be further apart. */
-const MAX_SPAN = 2048;
+/** The checks of a block, by the word index of the access that makes it; accesses without one need none. */
+export interface AccessPlan {
+  readonly checks: ReadonlyMap<number, Check>;
+  /** What is known behind the block. */
+  readonly state: AccessState;
+}
+
+interface Value {
+  readonly root: number;
+  readonly offset: number;
+}
+
+/** Accesses that are checked together; bytes relative to the value. */
+interface Group {
+  readonly at: number;
+  readonly offset: number;
+  low: number;
+  high: number;
+  right: number;
+}
 
 const SIZES = new Map<number, number>([
   [Op.ldS8, 1],
@@ -44,68 +66,66 @@ const SIZES = new Map<number, number>([
 ]);
 const WRITES = OPS.map((op) => slotFields(op).writes);
 
-interface Access {
-  at: number;
-  offset: number;
-  size: number;
-  right: number;
-}
-
-function plan(group: Access[], into: Map<number, JointCheck | "done">): void {
-  const widest = group.reduce((a, b) => b.size > a.size ? b : a);
-  const joint = group.filter(({ offset, size }) => ((offset - widest.offset) & (size - 1)) === 0);
-  if (joint.length < 2) return;
-  const [first] = joint;
-  into.set(first.at, {
-    low: Math.min(...joint.map(({ offset }) => offset)) - first.offset,
-    high: Math.max(...joint.map(({ offset, size }) => offset + size - 1)) - first.offset,
-    aligned: widest.offset - first.offset,
-    log2: 31 - Math.clz32(widest.size),
-    rights: joint.reduce((bits, { right }) => bits | right, 0),
-  });
-  for (const { at } of joint.slice(1)) into.set(at, "done");
-}
-
-/** Finds the joint checks of a block. */
-export function planAccesses({ ir, terminator }: RegionBlock): AccessPlan {
-  const { code } = ir, result = new Map<number, JointCheck | "done">();
-  /** Each slot's value as a constant away from a value that has a number. */
-  const values = new Map<number, { root: number; offset: number }>();
-  const groups = new Map<number, Access[]>();
+/**
+ * Finds the checks of a block.
+ *
+ * @param before What is known at its start: what was known behind its only predecessor, or nothing.
+ */
+export function planAccesses(
+  { ir: { code }, terminator }: RegionBlock,
+  before: AccessState | undefined,
+): AccessPlan {
+  const values = new Map(before?.values), checked = new Map(before?.checked);
+  const checks = new Map<number, Group>();
+  /** Groups that accesses may still join. */
+  const open = new Map<number, Group>();
   let roots = 0;
+  for (const { root } of values.values()) roots = Math.max(roots, root + 1);
   const valueOf = (slot: number) => {
     let value = values.get(slot);
     if (!value) values.set(slot, value = { root: roots++, offset: 0 });
     return value;
   };
+  const access = (at: number, slot: number, immediate: number, size: number, right: number) => {
+    const value = valueOf(slot), { root } = value, offset = value.offset + immediate;
+    const done = checked.get(root), end = offset + size;
+    if (done && offset >= done.low && end <= done.high && right <= done.right) return;
+    const group = open.get(root);
+    if (group) {
+      const low = Math.min(group.low, offset), high = Math.max(group.high, end);
+      if (high - low <= EXTENT_SLACK) {
+        Object.assign(group, { low, high, right: Math.max(group.right, right) });
+        return;
+      }
+    }
+    const fresh: Group = { at, offset, low: offset, high: end, right };
+    open.set(root, fresh);
+    checked.set(root, fresh);
+    checks.set(at, fresh);
+  };
   for (let at = 0; at < terminator; at += WORDS) {
-    const op = code[at], d = code[at + 1], immediate = code[at + 4];
+    const op = code[at], immediate = code[at + 4];
     const short = immediate >> 31 === code[at + 5] && Math.abs(immediate) < 1 << 20;
     const size = SIZES.get(op);
-    if (size !== undefined && short) {
-      const { root, offset } = valueOf(code[at + 2]);
+    if (size !== undefined) {
       const right = OPS[op].effect === Effect.LOAD ? Page.LOAD : Page.STORE;
-      const access = { at, offset: offset + immediate, size, right };
-      let group = groups.get(root);
-      if (group) {
-        const all = [...group, access];
-        const low = Math.min(...all.map((each) => each.offset));
-        const high = Math.max(...all.map((each) => each.offset + each.size));
-        if (high - low > MAX_SPAN) {
-          plan(group, result);
-          group = undefined;
-        }
-      }
-      if (group) group.push(access);
-      else groups.set(root, [access]);
+      if (short) access(at, code[at + 2], immediate, size, right);
+      else checks.set(at, { at, offset: 0, low: 0, high: size, right });
     }
     if (!WRITES[op]) continue;
     if (op === Op.add64i && short) {
       const { root, offset } = valueOf(code[at + 2]);
-      values.set(d, { root, offset: offset + immediate });
-    } else if (op === Op.mov) values.set(d, { ...valueOf(code[at + 2]) });
-    else values.set(d, { root: roots++, offset: 0 });
+      values.set(code[at + 1], { root, offset: offset + immediate });
+    } else if (op === Op.mov) values.set(code[at + 1], valueOf(code[at + 2]));
+    else values.set(code[at + 1], { root: roots++, offset: 0 });
   }
-  for (const group of groups.values()) plan(group, result);
-  return result;
+  return {
+    checks: new Map(
+      [...checks].map(([at, { offset, low, high, right }]) => [
+        at,
+        { low: low - offset, span: high - low, right },
+      ]),
+    ),
+    state: { values, checked },
+  };
 }

@@ -37,8 +37,8 @@ export interface OpContext {
   line(text: string): void;
   /** A statement that leaves at the current guest instruction, with nothing of it done. */
   exit(): string;
-  /** Leaves unless `at` is a multiple of 2^log2, and its page has a right. */
-  check(log2: number, right: string): void;
+  /** Leaves unless the access to `at` is allowed. */
+  check(): void;
   /** Whether a slot certainly holds a word, sign-extended. */
   isWord(slot: number): boolean;
   /** Says that the rounding mode matters. */
@@ -143,27 +143,27 @@ function makeRows(): Map<string, Operation> {
 
   // ---- memory ----
 
-  const load = (name: string, log2: number, value: string) => {
+  const load = (name: string, value: string) => {
     add(name, ".iii", (w, o) => {
       w.line(`{ u64 at = ${w.get(o.a)} + ${o.i};`);
-      w.check(log2, "PAGE_LOAD");
+      w.check();
       if (name === "ld64" && w.isDouble(o.d)) w.setDouble(o.d, "ldD(g, at)");
       else w.set(o.d, value);
       w.line("}");
     });
   };
-  load("ldS8", 0, "(u64)(i64)(i8)ld8(g, at)");
-  load("ldU8", 0, "ld8(g, at)");
-  load("ldS16", 1, "(u64)(i64)(i16)ld16(g, at)");
-  load("ldU16", 1, "ld16(g, at)");
-  load("ldS32", 2, "sx(ld32(g, at))");
-  load("ldU32", 2, "ld32(g, at)");
-  load("ldB32", 2, "BOX | ld32(g, at)");
-  load("ld64", 3, "ld64(g, at)");
-  [8, 16, 32, 64].forEach((bits, log2) => {
+  load("ldS8", "(u64)(i64)(i8)ld8(g, at)");
+  load("ldU8", "ld8(g, at)");
+  load("ldS16", "(u64)(i64)(i16)ld16(g, at)");
+  load("ldU16", "ld16(g, at)");
+  load("ldS32", "sx(ld32(g, at))");
+  load("ldU32", "ld32(g, at)");
+  load("ldB32", "BOX | ld32(g, at)");
+  load("ld64", "ld64(g, at)");
+  for (const bits of [8, 16, 32, 64]) {
     add(`st${bits}`, ".i.i", (w, o) => {
       w.line(`{ u64 at = ${w.get(o.a)} + ${o.i};`);
-      w.check(log2, "PAGE_STORE");
+      w.check();
       const double = bits === 64 && w.isDouble(o.b);
       w.line(
         double
@@ -171,7 +171,7 @@ function makeRows(): Map<string, Operation> {
           : `st${bits}(g, at, (u${bits})${w.get(o.b)}); }`,
       );
     });
-  });
+  }
 
   // ---- atomics: nothing else runs meanwhile ----
 
@@ -431,6 +431,7 @@ function makeRows(): Map<string, Operation> {
     w.setDouble(o.d, "(double)x");
     w.line("}");
   });
+  add("fpsync", "....", (w) => w.line("s[FP_FAST_SLOT] = !s[FP_RM_SLOT] && flags(arena) & 1;"));
   add("checkrm", "....", (w) => w.line(`if (unlikely(s[FP_RM_SLOT] > 4)) ${w.exit()}`));
   return rows;
 }

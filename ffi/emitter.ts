@@ -10,7 +10,8 @@
 import { Ending, type RegionBlock } from "../cpu/engine/region.ts";
 import { Op, OPS, Slot, slotFields, WORDS } from "../cpu/ir/ops.ts";
 import { hex, type OpContext, OPERATIONS, U64_ZERO } from "./emit_ops.ts";
-import { type AccessPlan, planAccesses } from "./accesses.ts";
+import { type AccessPlan, type AccessState, planAccesses } from "./accesses.ts";
+import { EXTENTS } from "./layout.ts";
 import { isShort, type Unit } from "./unit.ts";
 
 const FIELDS = OPS.map(slotFields);
@@ -31,8 +32,11 @@ const WORD_OPS = new Set(
 );
 const BITWISE = new Set([Op.and64, Op.or64, Op.xor64]);
 const isTemp = (slot: number) => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
-/** Slots that are never kept in locals: an op that names one leaves. */
+/** Slots that are never kept in locals. */
 const isSpecial = (slot: number) => slot >= Slot.FP_FLAGS;
+/** Those that an op may read, and write; one that names another leaves. The rounding mode is set where a stay begins. */
+const READABLE: readonly number[] = [Slot.FP_FLAGS, Slot.FP_RM];
+const WRITABLE: readonly number[] = [Slot.FP_FLAGS];
 /** Return sites that are compared one by one before the table of entries is asked. */
 const MAX_SITES = 6;
 
@@ -52,7 +56,13 @@ export class Emitter implements OpContext {
   readonly #owed = new Map<number, number>();
   #block!: RegionBlock;
   #at = 0;
-  #plan: AccessPlan = new Map();
+  #plan!: AccessPlan;
+  /** What is known of memory behind a block, where another goes on with it. */
+  readonly #known = new Map<number, AccessState>();
+  /** By block: its only predecessor, if that is printed before it. */
+  readonly #only = new Map<number, RegionBlock>();
+  /** Checks so far, each of which has an extent. */
+  #extents = 0;
   /** Slots that hold a word, sign-extended, at this place in the block. */
   readonly #words = new Set<number>();
   #float = false;
@@ -136,6 +146,8 @@ export class Emitter implements OpContext {
 
   get(slot: number): string {
     if (slot === Slot.ZERO) return U64_ZERO;
+    if (slot === Slot.FP_FLAGS) return "flags(arena)";
+    if (slot === Slot.FP_RM) return "s[FP_RM_SLOT]";
     return this.#isDouble(slot) ? `bits64(${this.#local(slot)})` : this.#local(slot);
   }
 
@@ -146,6 +158,7 @@ export class Emitter implements OpContext {
 
   set(slot: number, value: string): void {
     if (slot === Slot.ZERO) this.line(`(void)(${value});`);
+    else if (slot === Slot.FP_FLAGS) this.line(`set_flags(arena, ${value});`);
     else {
       const text = this.#isDouble(slot) ? `dbl(${value})` : value;
       this.line(`${this.#local(slot)} = ${text};`);
@@ -168,18 +181,14 @@ export class Emitter implements OpContext {
     this.#lines.push(text);
   }
 
-  check(log2: number, right: string): void {
-    const check = this.#plan.get(this.#at);
-    if (check === "done") return;
-    if (check === undefined) this.line(`if (BAD(at, ${log2}, ${right})) ${this.exit()}`);
-    else {
-      const { low, high, aligned, log2, rights } = check;
-      const place = (offset: number) => offset === 0 ? "at" : `at + ${hex(offset)}`;
-      this.line(
-        `if (BAD2(${place(aligned)}, ${log2}, ${place(low)}, ${place(high)}, ${rights})) ` +
-          this.exit(),
-      );
-    }
+  check(): void {
+    const check = this.#plan.checks.get(this.#at);
+    if (check === undefined) return;
+    const { low, span, right } = check;
+    // Which extent must follow from the unit alone; units that share some only miss them more often.
+    const number = (Math.imul(this.#unit.pc, 0x9e37_79b1) >>> 8) + this.#extents++ & EXTENTS - 1;
+    const place = low === 0 ? "at" : `at + ${hex(low)}`;
+    this.line(`if (OUT(${place}, ${number}, ${span}, ${right})) ${this.exit()}`);
   }
 
   isWord(slot: number): boolean {
@@ -209,13 +218,17 @@ export class Emitter implements OpContext {
     // Labels are numbers, so that the text of a unit does not grow with its addresses.
     this.line(`L${this.#unit.index.get(ir.pc)}: {`);
     this.#declareTemps(block);
-    this.#plan = planAccesses(block);
+    const before = this.#only.get(ir.pc);
+    this.#plan = planAccesses(block, before && this.#known.get(before.ir.pc));
+    this.#known.set(ir.pc, this.#plan.state);
     this.#words.clear();
     for (let at = 0; at < terminator; at += WORDS) {
       this.#at = at;
       const row = OPERATIONS.get(OPS[code[at]].name), fields = FIELDS[code[at]];
-      const special = fields.reads.some((field) => isSpecial(code[at + field])) ||
-        (fields.writes && isSpecial(code[at + 1]));
+      const outside = (slot: number, known: readonly number[]) =>
+        isSpecial(slot) && !known.includes(slot);
+      const special = fields.reads.some((field) => outside(code[at + field], READABLE)) ||
+        (fields.writes && outside(code[at + 1], WRITABLE));
       if (!row || special) {
         // Nothing behind it is reached.
         this.line(this.exit());
@@ -300,11 +313,9 @@ export class Emitter implements OpContext {
       }
     }
     blocks.forEach(({ ir }, at) => {
-      const from = predecessors.get(ir.pc);
-      const owed = from && index.get(from.ir.pc)! < at
-        ? this.#owed.get(from.ir.pc)! + from.ir.count
-        : 0;
-      this.#owed.set(ir.pc, owed);
+      const from = predecessors.get(ir.pc), before = from && index.get(from.ir.pc)! < at;
+      if (before) this.#only.set(ir.pc, from);
+      this.#owed.set(ir.pc, before ? this.#owed.get(from.ir.pc)! + from.ir.count : 0);
     });
   }
 

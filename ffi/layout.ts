@@ -8,16 +8,29 @@
 import { EXIT_PC_SLOT, FUEL_WORD } from "../cpu/engine/tier.ts";
 import { Slot } from "../cpu/ir/ops.ts";
 import { Page } from "../mmu/address_space.ts";
-import { GUEST_OFFSET, MAX_GUEST_BYTES, PAGE_SHIFT, PAGE_TABLE_OFFSET } from "../mmu/arena.ts";
+import {
+  GUEST_OFFSET,
+  MAX_GUEST_BYTES,
+  NATIVE_OFFSET,
+  PAGE_SHIFT,
+  PAGE_TABLE_OFFSET,
+} from "../mmu/arena.ts";
 
 /** Version of the interface between TypeScript, helper and translations; raise it when its meaning changes. */
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
+/** Byte offset in the arena of the extents (see `accesses.ts`), 16 bytes each, and how many there are. */
+export const EXTENTS_OFFSET = NATIVE_OFFSET;
+export const EXTENTS = 8192;
+/** Bytes by which an extent is shorter than its pages, so that accesses that begin in it end in them. */
+export const EXTENT_SLACK = 512;
 /** Byte offset in the arena of the path that `LOAD` reads. */
-export const PATH_OFFSET = 0x1f_0000;
+export const PATH_OFFSET: number = NATIVE_OFFSET + 0x2_0000;
 /** Bytes for that path, its final NUL included. */
 export const PATH_BYTES = 4096;
 /** Byte offset in the arena of the 64-bit cell by which the helper says more than 32 bits. */
-export const REPLY_OFFSET = 0x1f_1000;
+export const REPLY_OFFSET: number = NATIVE_OFFSET + 0x2_1000;
+/** Byte offset in the arena of the 32-bit count of accesses that missed their extent. */
+export const MISSES_OFFSET: number = NATIVE_OFFSET + 0x2_1008;
 
 /** Commands of the helper's one function. */
 export const Command = {
@@ -45,6 +58,9 @@ const CONSTANTS: Record<string, number> = {
   PAGE_SHIFT,
   GUEST_OFFSET,
   MAX_GUEST_BYTES,
+  EXTENTS_OFFSET,
+  EXTENT_SLACK,
+  MISSES_OFFSET,
   PATH_OFFSET,
   PATH_BYTES,
   REPLY_OFFSET,

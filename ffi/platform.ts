@@ -68,6 +68,8 @@ const COMMON: readonly string[] = [
   "-std=gnu11",
   "-shared",
   ...(os === "windows" ? [] : ["-fPIC"]),
+  // A translation calls what moves extents from the middle of a function (unit.h).
+  ...(arch === "x86_64" ? ["-mno-red-zone"] : []),
   "-fvisibility=hidden",
   "-fno-strict-aliasing",
   "-fno-stack-protector",

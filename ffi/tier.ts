@@ -16,6 +16,7 @@ import type { Arena } from "../mmu/arena.ts";
 import type { Builder, Job } from "./builder.ts";
 import { Emitter } from "./emitter.ts";
 import { FAR_EXIT, type Helper } from "./helper.ts";
+import { EXTENTS, EXTENTS_OFFSET } from "./layout.ts";
 import { formUnit, type Unit } from "./unit.ts";
 
 /** How a tier works. */
@@ -171,7 +172,7 @@ export class NativeTier implements CompilingTier {
   }
 
   forgetRights(): void {
-    // Every access asks the page table.
+    this.#arena.all8.fill(0, EXTENTS_OFFSET, EXTENTS_OFFSET + 16 * EXTENTS);
   }
 
   /** Ends compilers that still run, and frees the helper. */

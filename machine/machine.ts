@@ -12,7 +12,7 @@ import type { TierStats } from "../cpu/engine/tier.ts";
 import { ALL_PASSES, type PassOptions } from "../cpu/ir/builder.ts";
 import type { RegisterInfo } from "../cpu/isa/isa.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
-import { Arena } from "../mmu/arena.ts";
+import { Arena, CODE_OFFSET } from "../mmu/arena.ts";
 import { nativeTier } from "./native.ts";
 import { MachineError, readProgram } from "./program.ts";
 import { type InputSource, type OutputSink, streamsOf } from "./streams.ts";
@@ -280,7 +280,8 @@ export class Machine extends EventTarget {
       });
       // What is executed once, or compiled before, has no use for earlier translations.
       const keeps = options.cache !== undefined && !options.trace && options.tier !== "wasm";
-      const variant = `${target.name} ${JSON.stringify(options.passes ?? "")}`;
+      // Stored records lie where they were.
+      const variant = `${target.name} ${CODE_OFFSET} ${JSON.stringify(options.passes ?? "")}`;
       const finding = keeps
         ? Translations.of(options.cache!, bytes, target.translator, variant, options.note)
         : undefined;

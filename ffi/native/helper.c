@@ -171,8 +171,7 @@ IN u32 leave_float(const environment *saved) {
   u32 now;
   __asm__ volatile("stmxcsr %0" : "=m"(now) : : "memory");
   __asm__ volatile("ldmxcsr %0" : : "m"(*saved));
-  /* IE, DE, ZE, OE, UE, PE from bit 0; the guest's are NX 1, UF 2, OF 4, DZ 8, NV 16. */
-  return (now >> 5 & 1) | (now >> 3 & 2) | (now >> 1 & 4) | (now << 1 & 8) | (now << 4 & 16);
+  return (u32)raised_flags(now);
 }
 #else
 typedef fenv_t environment;

@@ -1,12 +1,15 @@
 /* Written by ffi/layout.ts from the TypeScript layout. Don't edit. */
-#define TRAPDOOR_ABI 0x1u
+#define TRAPDOOR_ABI 0x2u
 #define PAGES_OFFSET 0x10000u
 #define PAGE_SHIFT 0xcu
 #define GUEST_OFFSET 0x4000000u
 #define MAX_GUEST_BYTES 0x7c000000u
-#define PATH_OFFSET 0x1f0000u
+#define EXTENTS_OFFSET 0x200000u
+#define EXTENT_SLACK 0x200u
+#define MISSES_OFFSET 0x221008u
+#define PATH_OFFSET 0x220000u
 #define PATH_BYTES 0x1000u
-#define REPLY_OFFSET 0x1f1000u
+#define REPLY_OFFSET 0x221000u
 #define PAGE_LOAD 0x1u
 #define PAGE_STORE 0x2u
 #define FUEL_WORD 0x3fd5u
@@ -27,4 +30,4 @@
 #define FEATURE_BMI2 0x4u
 #define FEATURE_LZCNT 0x8u
 #define FEATURE_POPCNT 0x10u
-#define LAYOUT_HASH 0xc9e36c14u
+#define LAYOUT_HASH 0x3cc0a7f2u

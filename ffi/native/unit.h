@@ -23,7 +23,8 @@ struct trapdoor_unit {
   const u32 *entries;
 };
 
-#define unlikely(x) __builtin_expect(!!(x), 0)
+/* Never, for the compiler: by default it takes a tenth for unlikely, and exits are many. */
+#define unlikely(x) __builtin_expect_with_probability(!!(x), 0, 1.0)
 #define IN static inline __attribute__((always_inline, unused))
 #define FAR_EXIT 0xffffffffu
 
@@ -90,10 +91,71 @@ ACCESS(D, double)
 #define PAGE_OF(a, k) (ror64(a, k) >> (PAGE_SHIFT - (k)))
 #define BAD(a, k, right) \
   unlikely(PAGE_OF(a, k) > 0x7fffffffu >> PAGE_SHIFT || (p[PAGE_OF(a, k)] & (right)) != (right))
-/* The same for several accesses: one address is aligned, and the pages of two others, less than 4 KiB apart. */
-#define BAD2(a, k, low, high, rights) \
-  unlikely(PAGE_OF(a, k) > 0x7fffffffu >> PAGE_SHIFT || \
-    (p[(u32)(low) >> PAGE_SHIFT] & p[(u32)(high) >> PAGE_SHIFT] & (rights)) != (rights))
+
+/* A run of pages that accesses of one kind were made to: an access from `start` on, by less than `length`, is in it. */
+struct extent {
+  u64 start, length;
+};
+#define EXTENTS ((struct extent *)(void *)(arena + EXTENTS_OFFSET))
+/* Most pages that an extent reaches down and up. */
+#define MAX_REACH 4096
+/* An extent moves once in this many misses: accesses here and there by turns shall not move it all the time. */
+#define MOVE_AFTER 8
+/* What is looked for: number of the extent, bytes that are accessed (at most EXTENT_SLACK), the right. */
+#define HOW(number, span, right) ((number) << 16 | (span) << 4 | (right))
+
+/* Whether some of the bytes may not be accessed; moves the extent if it is missed often. */
+#if defined(__x86_64__)
+#define PRIVATE __attribute__((used, noinline, cold, sysv_abi, target("general-regs-only")))
+static u32 reach(u8 *arena, u64 at, u32 how) __asm__("trapdoor_reach") PRIVATE;
+#else
+#define PRIVATE __attribute__((unused, noinline, cold))
+static u32 reach(u8 *arena, u64 at, u32 how) PRIVATE;
+#endif
+static u32 reach(u8 *arena, u64 at, u32 how) {
+  struct extent *extent = &EXTENTS[how >> 16];
+  u32 right = how & 15, first, last, end, *misses;
+  u64 length;
+  if (at >> 31) return 1;
+  first = (u32)at >> PAGE_SHIFT;
+  last = ((u32)at + (how >> 4 & 0xfff) - 1) >> PAGE_SHIFT;
+  if (!(p[first] & p[last] & right)) return 1;
+  misses = (u32 *)(void *)(arena + MISSES_OFFSET);
+  if (extent->length && ++*misses % MOVE_AFTER) return 0;
+  end = first > MAX_REACH ? first - MAX_REACH : 0;
+  while (first > end && p[first - 1] & right) first--;
+  end = last + MAX_REACH;
+  while (last < end && p[last + 1] & right) last++;
+  length = (u64)(last + 1 - first) << PAGE_SHIFT;
+  extent->start = (u64)first << PAGE_SHIFT;
+  extent->length = length - EXTENT_SLACK;
+  return 0;
+}
+/* Calls it; no register changes on the way, so that this costs what is accessed in the extent nothing. */
+#if defined(__x86_64__)
+__asm__(
+  ".text\n"
+  "trapdoor_look:\n"
+  "push %rax; push %rcx; push %rdx; push %rsi; push %rdi; push %r8; push %r9; push %r10; push %r11\n"
+  "mov 96(%rsp), %rdi; mov 88(%rsp), %rsi; mov 80(%rsp), %rdx\n"
+  "call trapdoor_reach\n"
+  "neg %eax\n"
+  "pop %r11; pop %r10; pop %r9; pop %r8; pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rax\n"
+  "ret\n");
+#define LOOK(at, number, how) __extension__({ \
+  u32 bad; \
+  __asm__ volatile( \
+    "push %[a]; push %[b]; push %[c]; call trapdoor_look; lea 24(%%rsp), %%rsp" \
+    : "=@ccc"(bad), "+m"(EXTENTS[number]) \
+    : [a] "r"(arena), [b] "r"((u64)(at)), [c] "i"(how)); \
+  bad; })
+#else
+#define LOOK(at, number, how) reach(arena, at, how)
+#endif
+/* Not the fast path of accesses of `span` bytes from an address on. */
+#define OUT(at, number, span, right) \
+  (unlikely((at) - EXTENTS[number].start >= EXTENTS[number].length) && \
+   unlikely(LOOK(at, number, HOW(number, span, right))))
 
 /* Floats as bits and back. */
 IN u64 bits64(double x) { u64 v; __builtin_memcpy(&v, &x, 8); return v; }
@@ -117,6 +179,37 @@ IN float flt(u64 x) { float v; u32 w = (u32)x; __builtin_memcpy(&v, &w, 4); retu
 #define ODD32(x) unlikely(!(__builtin_fabsf(x) > __FLT_MIN__))
 #define ODD_SUM64(x) unlikely(!(__builtin_fabs(x) > __DBL_MIN__ || (x) == 0))
 #define ODD_SUM32(x) unlikely(!(__builtin_fabsf(x) > __FLT_MIN__ || (x) == 0))
+#endif
+
+/* Exceptions that the processor has raised since a stay began: NX 1, UF 2, OF 4, DZ 8, NV 16. */
+#if defined(__x86_64__)
+IN u64 raised_flags(u32 status) {
+  /* IE, DE, ZE, OE, UE, PE from bit 0. */
+  return (status >> 5 & 1) | (status >> 3 & 2) | (status >> 1 & 4) | (status << 1 & 8) | (status << 4 & 16);
+}
+IN u64 flags(const u8 *arena) {
+  u32 status;
+  __asm__ volatile("stmxcsr %0" : "=m"(status) : : "memory");
+  return s[FP_FLAGS_SLOT] | raised_flags(status);
+}
+IN void set_flags(u8 *arena, u64 value) {
+  u32 status;
+  s[FP_FLAGS_SLOT] = value;
+  __asm__ volatile("stmxcsr %0" : "=m"(status) : : "memory");
+  status &= ~0x3fu;
+  __asm__ volatile("ldmxcsr %0" : : "m"(status) : "memory");
+}
+#elif defined(__aarch64__)
+IN u64 flags(const u8 *arena) {
+  u64 status;
+  __asm__ volatile("mrs %0, fpsr" : "=r"(status) : : "memory");
+  /* IOC, DZC, OFC, UFC, IXC from bit 0. No underflow: what could be tiny is left to softfloat (ODD64). */
+  return s[FP_FLAGS_SLOT] | (status >> 4 & 1) | (status & 4) | (status << 2 & 8) | (status << 4 & 16);
+}
+IN void set_flags(u8 *arena, u64 value) {
+  s[FP_FLAGS_SLOT] = value;
+  __asm__ volatile("msr fpsr, %0" : : "r"((u64)0) : "memory");
+}
 #endif
 
 /* Of a square root's operand; a NaN must not raise anything here. */
