@@ -431,7 +431,9 @@ function makeRows(): Map<string, Operation> {
     w.setDouble(o.d, "(double)x");
     w.line("}");
   });
-  add("fpsync", "....", (w) => w.line("s[FP_FAST_SLOT] = !s[FP_RM_SLOT] && flags(arena) & 1;"));
+  // Of flags that the processor has yet: where a stay ends, they are added.
+  const fast = "s[FP_FAST_SLOT] = !s[FP_RM_SLOT] && s[FP_FLAGS_SLOT] & 1;";
+  add("fpsync", "....", (w) => w.line(fast));
   add("checkrm", "....", (w) => w.line(`if (unlikely(s[FP_RM_SLOT] > 4)) ${w.exit()}`));
   return rows;
 }

@@ -30,6 +30,10 @@ const WORD_OPS = new Set(
       .test(name)
   ).map(({ code }) => code),
 );
+/** Ops that may raise a floating-point exception and go on. */
+const RAISES = new Set(
+  OPS.filter(({ name }) => /^(f(add|sub|mul|div|ma|sqrt)|cvt)/.test(name)).map(({ code }) => code),
+);
 const BITWISE = new Set([Op.and64, Op.or64, Op.xor64]);
 const isTemp = (slot: number) => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
 /** Slots that are never kept in locals. */
@@ -66,6 +70,8 @@ export class Emitter implements OpContext {
   /** Slots that hold a word, sign-extended, at this place in the block. */
   readonly #words = new Set<number>();
   #float = false;
+  /** Whether the local `raised` is up to date at this place in the block. */
+  #raisedKnown = false;
   #dispatch = "";
 
   constructor(unit: Unit) {
@@ -83,7 +89,7 @@ export class Emitter implements OpContext {
     const out: string[] = [];
     out.push("static u32 run(u8 *arena, u32 start) {");
     out.push("i32 fuel = ((const i32 *)(const void *)arena)[FUEL_WORD];");
-    out.push("u64 pc = start;");
+    out.push("u64 pc = start, raised;");
     out.push(`static const struct { u32 pc; i32 to; } table[] = {${table}};`);
     for (const slot of this.#touched) {
       const name = this.#local(slot);
@@ -146,7 +152,10 @@ export class Emitter implements OpContext {
 
   get(slot: number): string {
     if (slot === Slot.ZERO) return U64_ZERO;
-    if (slot === Slot.FP_FLAGS) return "flags(arena)";
+    if (slot === Slot.FP_FLAGS) {
+      this.#readRaised();
+      return "(s[FP_FLAGS_SLOT] | raised)";
+    }
     if (slot === Slot.FP_RM) return "s[FP_RM_SLOT]";
     return this.#isDouble(slot) ? `bits64(${this.#local(slot)})` : this.#local(slot);
   }
@@ -158,11 +167,21 @@ export class Emitter implements OpContext {
 
   set(slot: number, value: string): void {
     if (slot === Slot.ZERO) this.line(`(void)(${value});`);
-    else if (slot === Slot.FP_FLAGS) this.line(`set_flags(arena, ${value});`);
-    else {
+    else if (slot === Slot.FP_FLAGS) {
+      this.#readRaised();
+      this.line(`s[FP_FLAGS_SLOT] = ${value};`);
+      // Mostly what was read a moment ago is written back.
+      this.line("if (unlikely(raised & ~s[FP_FLAGS_SLOT])) { clear_raised(); raised = 0; }");
+    } else {
       const text = this.#isDouble(slot) ? `dbl(${value})` : value;
       this.line(`${this.#local(slot)} = ${text};`);
     }
+  }
+
+  /** Reads what the processor has raised, which takes it as long as ten other instructions, unless it is known. */
+  #readRaised(): void {
+    if (!this.#raisedKnown) this.line("raised = read_raised();");
+    this.#raisedKnown = true;
   }
 
   setDouble(slot: number, value: string): void {
@@ -222,6 +241,7 @@ export class Emitter implements OpContext {
     this.#plan = planAccesses(block, before && this.#known.get(before.ir.pc));
     this.#known.set(ir.pc, this.#plan.state);
     this.#words.clear();
+    this.#raisedKnown = false;
     for (let at = 0; at < terminator; at += WORDS) {
       this.#at = at;
       const row = OPERATIONS.get(OPS[code[at]].name), fields = FIELDS[code[at]];
@@ -245,6 +265,7 @@ export class Emitter implements OpContext {
         i: hex(BigInt.asUintN(64, (BigInt(code[at + 5]) << 32n) | BigInt(code[at + 4] >>> 0))),
         immediate,
       });
+      if (RAISES.has(code[at])) this.#raisedKnown = false;
       if (fields.writes) this.#noteWord(code, at);
     }
     this.#at = terminator;

@@ -171,7 +171,7 @@ IN u32 leave_float(const environment *saved) {
   u32 now;
   __asm__ volatile("stmxcsr %0" : "=m"(now) : : "memory");
   __asm__ volatile("ldmxcsr %0" : : "m"(*saved));
-  return (u32)raised_flags(now);
+  return (u32)raised_in(now);
 }
 #else
 typedef fenv_t environment;

@@ -183,31 +183,29 @@ IN float flt(u64 x) { float v; u32 w = (u32)x; __builtin_memcpy(&v, &w, 4); retu
 
 /* Exceptions that the processor has raised since a stay began: NX 1, UF 2, OF 4, DZ 8, NV 16. */
 #if defined(__x86_64__)
-IN u64 raised_flags(u32 status) {
+IN u64 raised_in(u32 status) {
   /* IE, DE, ZE, OE, UE, PE from bit 0. */
   return (status >> 5 & 1) | (status >> 3 & 2) | (status >> 1 & 4) | (status << 1 & 8) | (status << 4 & 16);
 }
-IN u64 flags(const u8 *arena) {
+IN u64 read_raised(void) {
   u32 status;
   __asm__ volatile("stmxcsr %0" : "=m"(status) : : "memory");
-  return s[FP_FLAGS_SLOT] | raised_flags(status);
+  return raised_in(status);
 }
-IN void set_flags(u8 *arena, u64 value) {
+IN void clear_raised(void) {
   u32 status;
-  s[FP_FLAGS_SLOT] = value;
   __asm__ volatile("stmxcsr %0" : "=m"(status) : : "memory");
   status &= ~0x3fu;
   __asm__ volatile("ldmxcsr %0" : : "m"(status) : "memory");
 }
 #elif defined(__aarch64__)
-IN u64 flags(const u8 *arena) {
+IN u64 read_raised(void) {
   u64 status;
   __asm__ volatile("mrs %0, fpsr" : "=r"(status) : : "memory");
   /* IOC, DZC, OFC, UFC, IXC from bit 0. No underflow: what could be tiny is left to softfloat (ODD64). */
-  return s[FP_FLAGS_SLOT] | (status >> 4 & 1) | (status & 4) | (status << 2 & 8) | (status << 4 & 16);
+  return (status >> 4 & 1) | (status & 4) | (status << 2 & 8) | (status << 4 & 16);
 }
-IN void set_flags(u8 *arena, u64 value) {
-  s[FP_FLAGS_SLOT] = value;
+IN void clear_raised(void) {
   __asm__ volatile("msr fpsr, %0" : : "r"((u64)0) : "memory");
 }
 #endif
