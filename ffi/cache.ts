@@ -6,6 +6,9 @@
  * deleted and never loaded. Files are written under a temporary name and renamed, so that processes may share a
  * directory and may be killed at any time.
  *
+ * The directory has two more kinds of files: manifests (manifest.ts), and blocks that the interpreter's translator kept
+ * (machine/translations.ts).
+ *
  * @module
  */
 import { createHash } from "node:crypto";
@@ -17,6 +20,8 @@ export const MAX_CACHE_BYTES = 256 << 20;
 const ABANDONED = 3_600_000;
 const ENTRY = /^[0-9a-f]{64}-[0-9a-f]{64}\.[a-z]+$/;
 const TEMPORARY = /^tmp-/;
+/** Manifests, and stored blocks with what interrupted writers of them left. */
+const OTHER = /^[0-9a-f]{64}\.(units$|code(\.|$))/;
 
 /** SHA-256 in hexadecimal. */
 export function sha256(...parts: (string | Uint8Array)[]): string {
@@ -113,6 +118,34 @@ export class Cache {
     return this.#path(name);
   }
 
+  /** Text of a file that is no translation; undefined if there is none, or it is larger than `limit`. */
+  read(name: string, limit: number): string | undefined {
+    try {
+      const path = this.#path(name);
+      return Deno.statSync(path).size > limit ? undefined : Deno.readTextFileSync(path);
+    } catch (error) {
+      if (!absent(error)) throw error;
+      return undefined;
+    }
+  }
+
+  /** Whether there is a file. */
+  has(name: string): boolean {
+    return this.#names().includes(name);
+  }
+
+  /** Writes a file that is no translation. @throws {Error} If the directory can't be written. */
+  write(name: string, text: string): void {
+    const temporary = this.temporary("");
+    try {
+      Deno.writeTextFileSync(temporary, text, { mode: 0o600 });
+      Deno.renameSync(temporary, this.#path(name));
+    } catch (error) {
+      this.#remove(temporary.slice(this.directory.length + 1));
+      throw error;
+    }
+  }
+
   /** Deletes a file that may be gone already. */
   #remove(name: string): void {
     try {
@@ -125,7 +158,7 @@ export class Cache {
   #list(): { name: string; bytes: number; time: number }[] {
     const list: { name: string; bytes: number; time: number }[] = [];
     for (const name of this.#names()) {
-      if (!ENTRY.test(name) && !TEMPORARY.test(name)) continue;
+      if (!ENTRY.test(name) && !TEMPORARY.test(name) && !OTHER.test(name)) continue;
       try {
         const { size, mtime } = Deno.statSync(this.#path(name));
         list.push({ name, bytes: size, time: mtime?.getTime() ?? 0 });
@@ -142,7 +175,7 @@ export class Cache {
     let bytes = list.reduce((sum, each) => sum + each.bytes, 0);
     for (const each of list) {
       const abandoned = TEMPORARY.test(each.name) && now - each.time > ABANDONED;
-      const over = bytes > this.#limit && ENTRY.test(each.name) && each.name !== keep;
+      const over = bytes > this.#limit && !TEMPORARY.test(each.name) && each.name !== keep;
       if (!abandoned && !over) continue;
       this.#remove(each.name);
       this.#files.delete(each.name.slice(0, 64));
@@ -152,7 +185,7 @@ export class Cache {
 
   /** What is in the cache. */
   info(): CacheInfo {
-    const list = this.#list().filter(({ name }) => ENTRY.test(name));
+    const list = this.#list().filter(({ name }) => !TEMPORARY.test(name));
     const bytes = list.reduce((sum, each) => sum + each.bytes, 0);
     return { directory: this.directory, entries: list.length, bytes };
   }

@@ -5,6 +5,10 @@
  */
 import { COMPILERS, findCommand } from "./platform.ts";
 
+/** Whether compilers have a process group each, which may be ended by its number with the permission to run anything only. */
+const GROUPS = Deno.build.os !== "windows" &&
+  Deno.permissions.querySync({ name: "run" }).state === "granted";
+
 /** Compiling failed; the message has the compiler's first words. */
 export class CompileError extends Error {
   /** For `error.name` in messages. */
@@ -34,9 +38,10 @@ export class Compiler {
     return undefined;
   }
 
-  #command(args: readonly string[]): Deno.Command {
+  #command(args: readonly string[], detached = false): Deno.Command {
     return new Deno.Command(this.path, {
       args: [...args],
+      detached,
       stdin: "null",
       stdout: "null",
       stderr: "piped",
@@ -56,7 +61,7 @@ export class Compiler {
 
   /** Runs it in the background. @throws {CompileError} If it fails. */
   async run(args: readonly string[]): Promise<void> {
-    const child = this.#command(args).spawn();
+    const child = this.#command(args, GROUPS).spawn();
     this.#running.add(child);
     try {
       this.#check(await child.output());
@@ -69,7 +74,9 @@ export class Compiler {
   stop(): void {
     for (const child of this.#running) {
       try {
-        child.kill("SIGKILL");
+        // The command is a driver: what it started is to end, too.
+        if (GROUPS) Deno.kill(-child.pid, "SIGKILL");
+        else child.kill("SIGKILL");
       } catch (error) {
         // It has ended already, and only its promise is not settled yet.
         if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error;

@@ -10,6 +10,7 @@ import { Cache } from "./cache.ts";
 import { Compiler } from "./compiler.ts";
 import { Helper } from "./helper.ts";
 import { cacheDirectory, variable } from "./cache_directory.ts";
+import { hasManifest, type ManifestUnit, readManifest, writeManifest } from "./manifest.ts";
 import { unsupported, VARIABLES } from "./platform.ts";
 import { NativeTier } from "./tier.ts";
 
@@ -21,6 +22,8 @@ export interface OpenOptions {
   jobs?: number;
   /** See `NativeOptions.level`. */
   level?: number;
+  /** Name of the program: its translations are remembered by it, and those of earlier runs are loaded at once. */
+  program?: string;
   /** Gets what goes wrong later. */
   note?: (message: string) => void;
 }
@@ -63,6 +66,11 @@ export function openCache(): Cache {
   }
 }
 
+/** Whether an earlier run of a program left translations that {@linkcode openNative} can load at once. */
+export function knowsProgram(program: string): boolean {
+  return unsupported() === undefined && hasManifest(openCache(), program);
+}
+
 /** A tier that is there, or on its way. */
 export interface Opened {
   /** Whether `ready` settles without waiting for a compiler. */
@@ -84,26 +92,42 @@ export async function openNative(arena: Arena, options: OpenOptions = {}): Promi
   if (!granted({ name: "ffi", path: library })) {
     throw new NativeError(`native code needs a permission: run with --allow-ffi=${library}`);
   }
-  const compiler = Compiler.find(variable);
-  if (!compiler) {
-    throw new NativeError("no C compiler: install gcc or clang, or name one by TRAPDOOR_CC");
+  const { program } = options;
+  const manifest = program === undefined ? undefined : readManifest(cache, program);
+  const found = Compiler.find(variable);
+  const mayCompile = found !== undefined && granted({ name: "run", command: found.path });
+  // What was made before needs no compiler.
+  const ready = made ?? (manifest && cache.find(manifest.helper));
+  if (!mayCompile && (options.wait || !manifest || ready === undefined)) {
+    throw new NativeError(
+      found
+        ? `compiling needs a permission: run with --allow-run=${found.path}`
+        : "no C compiler: install gcc or clang, or name one by TRAPDOOR_CC",
+    );
   }
-  if (!granted({ name: "run", command: compiler.path })) {
-    throw new NativeError(`compiling needs a permission: run with --allow-run=${compiler.path}`);
-  }
-  const builder = await Builder.open(cache, compiler);
+  const builder = await Builder.open(cache, mayCompile ? found : undefined);
   const helperJob = builder.helperJob();
+  const known = mayCompile ? cache.find(helperJob.key) : ready;
   const jobs = options.jobs ?? Math.max(1, navigator.hardwareConcurrency - 1);
   const build = async () => {
     try {
-      const helper = new Helper(made ?? await builder.build(helperJob), arena);
-      return (services: TierServices) =>
-        new NativeTier(arena, services, { ...options, helper, builder, jobs });
+      const helper = new Helper(made ?? known ?? await builder.build(helperJob), arena);
+      return (services: TierServices) => {
+        const { features } = helper, usable = manifest && (manifest.features & ~features) === 0;
+        const remembered = usable ? manifest.units : [];
+        const remember = (units: readonly ManifestUnit[]) => {
+          if (program === undefined || !mayCompile) return;
+          const pcs = new Set(units.map(({ pc }) => pc));
+          const all = [...units, ...remembered.filter(({ pc }) => !pcs.has(pc))];
+          writeManifest(cache, program, { helper: helperJob.key, features, units: all });
+        };
+        const more = { helper, builder, jobs, remembered, remember };
+        return new NativeTier(arena, services, { ...options, ...more });
+      };
     } catch (error) {
       const text = error instanceof Error ? error.message : error;
       throw new NativeError(`no native helper: ${text}`, { cause: error });
     }
   };
-  const now = made !== undefined || cache.find(helperJob.key) !== undefined;
-  return { now, ready: build() };
+  return { now: made !== undefined || known !== undefined, ready: build() };
 }

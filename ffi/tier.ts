@@ -17,7 +17,8 @@ import type { Builder, Job } from "./builder.ts";
 import { Emitter } from "./emitter.ts";
 import { FAR_EXIT, type Helper } from "./helper.ts";
 import { EXTENTS, EXTENTS_OFFSET } from "./layout.ts";
-import { formUnit, type Unit } from "./unit.ts";
+import { type CodeRange, hashCode, type ManifestUnit } from "./manifest.ts";
+import { formUnit } from "./unit.ts";
 
 /** How a tier works. */
 export interface NativeOptions {
@@ -28,6 +29,10 @@ export interface NativeOptions {
   wait?: boolean;
   /** Most compilers at a time. */
   jobs?: number;
+  /** Translations of earlier runs, for {@linkcode NativeTier.start}. */
+  remembered?: readonly ManifestUnit[];
+  /** Gets what is loaded at the end, if that is more than was remembered. */
+  remember?: (units: readonly ManifestUnit[]) => void;
   /** Optimisation level of the compiler; default 2. */
   level?: number;
   /** Gets what went wrong with a translation, which is run by another tier then. */
@@ -36,8 +41,13 @@ export interface NativeOptions {
 
 /** A unit that is compiled, or is to be. */
 interface Translation {
-  readonly unit: Unit;
-  readonly job: Job;
+  /** Guest address that the engine knows it by, and those where it may be entered. */
+  readonly pc: number;
+  readonly entries: readonly number[];
+  readonly blocks: readonly CodeRange[];
+  /** Key in the cache, and bytes of its source. */
+  readonly key: string;
+  readonly size: number;
   /** Handle in the helper; 0 until it is loaded. */
   handle: number;
   dropped: boolean;
@@ -73,6 +83,7 @@ export class NativeTier implements CompilingTier {
 
   add([region]: readonly Region[]): Compilation | undefined {
     const services = this.#services, { builder, level = 2, wait, jobs = 1 } = this.#options;
+    if (!builder.compiler) return undefined;
     // Backdoor calls must leave native code, but not wasm.
     if (!wait && region.blocks.some(({ ending }) => ending === Ending.BACKDOOR)) return undefined;
     if (!wait && this.#running >= jobs) {
@@ -84,22 +95,31 @@ export class NativeTier implements CompilingTier {
     const known = wait ? [] : [...services.entries(), ...this.#entries.keys()];
     const unit = formUnit(region, (pc, limit) => services.lift(pc, limit), known);
     const job = builder.unitJob(new Emitter(unit).emit(), this.#helper.features, level);
-    const translation: Translation = { unit, job, handle: 0, dropped: false };
+    const blocks = unit.blocks.map(({ ir }) => ir);
+    const translation: Translation = {
+      pc: region.pc,
+      entries: unit.entries,
+      blocks,
+      key: job.key,
+      size: job.source.length,
+      handle: 0,
+      dropped: false,
+    };
     this.drop(region.pc);
     this.#translations.set(region.pc, translation);
     this.stats.milliseconds += performance.now() - start;
     if (wait) this.#load(translation, builder.buildSync(job));
     else if (!this.#loadKnown(translation)) {
-      const work = this.#compile(translation);
+      const work = this.#compile(translation, job);
       this.idle = this.idle.then(() => work);
     }
-    return { blocks: unit.blocks.map(({ ir }) => ir), entries: unit.entries };
+    return { blocks, entries: unit.entries };
   }
 
   /** Loads what the cache has; false if it has nothing that can be loaded. */
   #loadKnown(translation: Translation): boolean {
     try {
-      const path = this.#options.builder.cache.find(translation.job.key);
+      const path = this.#options.builder.cache.find(translation.key);
       if (path !== undefined) this.#load(translation, path);
       return path !== undefined;
     } catch (error) {
@@ -114,23 +134,23 @@ export class NativeTier implements CompilingTier {
 
   #load(translation: Translation, path: string): void {
     translation.handle = this.#helper.load(path);
-    for (const pc of translation.unit.entries) {
+    for (const pc of translation.entries) {
       this.#entries.set(pc, (this.#entries.get(pc) ?? 0) + 1);
     }
     this.stats.regions++;
-    this.stats.bytes += translation.job.source.length;
-    this.stats.kept += translation.job.source.length;
+    this.stats.bytes += translation.size;
+    this.stats.kept += translation.size;
   }
 
-  async #compile(translation: Translation): Promise<void> {
+  async #compile(translation: Translation, job: Job): Promise<void> {
     const start = performance.now(), { builder } = this.#options;
     this.#running++;
     try {
       if (!translation.dropped) {
-        const path = await builder.build(translation.job);
+        const path = await builder.build(job);
         if (!translation.dropped) {
           this.#load(translation, path);
-          this.#services.ready(translation.unit.pc);
+          this.#services.ready(translation.pc);
         }
       }
     } catch (error) {
@@ -162,12 +182,54 @@ export class NativeTier implements CompilingTier {
     this.#translations.delete(pc);
     translation.dropped = true;
     if (translation.handle === 0) return;
-    this.stats.kept -= translation.job.source.length;
+    this.stats.kept -= translation.size;
     this.#helper.unload(translation.handle);
-    for (const entry of translation.unit.entries) {
+    for (const entry of translation.entries) {
       const left = this.#entries.get(entry)! - 1;
       if (left > 0) this.#entries.set(entry, left);
       else this.#entries.delete(entry);
+    }
+  }
+
+  /**
+   * Loads translations of earlier runs, as far as they are of the code that is in memory now. To be called once the
+   * engine knows the tier.
+   */
+  start(): void {
+    const start = performance.now(), { builder, remembered = [] } = this.#options;
+    for (const { pc, entries, blocks, key, size, code } of remembered) {
+      if (this.#translations.has(pc) || hashCode(this.#arena, blocks) !== code) continue;
+      const translation = { pc, entries, blocks, key, size, handle: 0, dropped: false };
+      try {
+        const path = builder.cache.find(key);
+        if (path === undefined) continue;
+        this.#load(translation, path);
+      } catch (error) {
+        this.#failed(error);
+        continue;
+      }
+      this.#translations.set(pc, translation);
+      this.#services.adopt(pc, blocks, entries);
+    }
+    this.stats.milliseconds += performance.now() - start;
+  }
+
+  #remember(): void {
+    const { remember, remembered = [] } = this.#options;
+    if (!remember) return;
+    const keys = new Set(remembered.map(({ key }) => key));
+    const units: ManifestUnit[] = [];
+    for (const { pc, entries, blocks, key, size, handle } of this.#translations.values()) {
+      const ranges = blocks.map(({ pc, bytes }) => ({ pc, bytes }));
+      const code = handle === 0 ? undefined : hashCode(this.#arena, ranges);
+      if (code !== undefined) units.push({ pc, key, size, entries, blocks: ranges, code });
+    }
+    if (units.every(({ key }) => keys.has(key))) return;
+    try {
+      remember(units);
+    } catch (error) {
+      // It is only the next run that starts slower.
+      this.#failed(error);
     }
   }
 
@@ -175,8 +237,9 @@ export class NativeTier implements CompilingTier {
     this.#arena.all8.fill(0, EXTENTS_OFFSET, EXTENTS_OFFSET + 16 * EXTENTS);
   }
 
-  /** Ends compilers that still run, and frees the helper. */
+  /** Ends compilers that still run, remembers what there is for the next run, and frees the helper. */
   close(): void {
+    this.#remember();
     this.#closed = true;
     for (const translation of this.#translations.values()) translation.dropped = true;
     this.#options.builder.compiler?.stop();

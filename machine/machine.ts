@@ -326,7 +326,7 @@ export class Machine extends EventTarget {
           : { dump: (await import("./dump.ts")).wasmDump(dumpWasm, cpu) };
         cpu.addTier((services) => new WasmTier(memory.arena, services, dump));
       };
-      const native = nativeTier(cpu, memory.arena, options);
+      const native = nativeTier(cpu, memory.arena, bytes, options);
       if (options.tier === "wasm") await addTier();
       if (options.tier === "native") await native.force();
       const backdoor = callbacks === undefined
@@ -345,7 +345,7 @@ export class Machine extends EventTarget {
         program,
         backdoor,
         ...((options.tier ?? "auto") === "auto"
-          ? { onLongRun: addTier, onLongerRun: native.begin }
+          ? { onLongRun: () => addTier().then(native.resume), onLongerRun: native.begin }
           : {}),
         backdoorPath,
         grants: (options.dirs ?? []).map((dir) =>

@@ -14,22 +14,68 @@ export interface NativeTierOptions {
   note?: (message: string) => void;
   /** Most compilers at a time. */
   jobs?: number;
+  /** Directory of what is kept between runs, if something may be. */
+  cache?: string;
 }
 
-/** The native tier of one machine; nothing of it is loaded before one of the functions is called. */
-export function nativeTier(cpu: Cpu, arena: Arena, options: NativeTierOptions): {
+/** Whether some program left translations here. */
+function hasManifests(directory: string | undefined): boolean {
+  if (directory === undefined) return false;
+  if (Deno.permissions.querySync({ name: "read", path: directory }).state !== "granted") {
+    return false;
+  }
+  try {
+    for (const { name } of Deno.readDirSync(directory)) if (name.endsWith(".units")) return true;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return false;
+}
+
+/**
+ * The native tier of one machine; nothing of it is loaded before one of the functions is called.
+ *
+ * @param program The program's bytes.
+ */
+export function nativeTier(
+  cpu: Cpu,
+  arena: Arena,
+  program: Uint8Array,
+  options: NativeTierOptions,
+): {
   /** Adds the tier, which compiles at once from then on. @throws {MachineError} If it can't be had. */
   force: () => Promise<void>;
   /** Adds the tier as soon as it is there; settles before that if a compiler must run. */
   begin: () => Promise<void>;
+  /** Does so if an earlier run of the program left translations. */
+  resume: () => Promise<void>;
   /** Frees it. */
   close: () => Promise<void>;
 } {
-  let tier: NativeTier | undefined, closed = false;
+  let tier: NativeTier | undefined, closed = false, begun = false;
   const note = options.note ?? (() => {});
   const jobs = options.jobs === undefined ? {} : { jobs: options.jobs };
   const add = (make: (services: Parameters<Parameters<Cpu["addTier"]>[0]>[0]) => NativeTier) => {
-    if (!closed) cpu.addTier((services) => tier = make(services));
+    if (closed) return;
+    cpu.addTier((services) => tier = make(services));
+    tier!.start();
+  };
+  const name = async () => (await import("../ffi/cache.ts")).sha256(cpu.isa.name, program);
+  const begin = async () => {
+    if (begun) return;
+    begun = true;
+    const { NativeError, openNative } = await import("../ffi/native.ts");
+    const failed = (cause: unknown) => {
+      if (!(cause instanceof NativeError)) throw cause;
+      note(`no native tier: ${cause.message}`);
+    };
+    try {
+      const { now, ready } = await openNative(arena, { note, ...jobs, program: await name() });
+      if (now) add(await ready);
+      else ready.then(add).catch(failed);
+    } catch (cause) {
+      failed(cause);
+    }
   };
   return {
     force: async () => {
@@ -42,19 +88,11 @@ export function nativeTier(cpu: Cpu, arena: Arena, options: NativeTierOptions): 
         throw new MachineError(`Cannot use the native tier: ${cause.message}`, { cause });
       }
     },
-    begin: async () => {
-      const { NativeError, openNative } = await import("../ffi/native.ts");
-      const failed = (cause: unknown) => {
-        if (!(cause instanceof NativeError)) throw cause;
-        note(`no native tier: ${cause.message}`);
-      };
-      try {
-        const { now, ready } = await openNative(arena, { note, ...jobs });
-        if (now) add(await ready);
-        else ready.then(add).catch(failed);
-      } catch (cause) {
-        failed(cause);
-      }
+    begin,
+    resume: async () => {
+      if (!hasManifests(options.cache)) return;
+      const { knowsProgram } = await import("../ffi/native.ts");
+      if (knowsProgram(await name())) await begin();
     },
     close: () => {
       closed = true;

@@ -22,7 +22,13 @@ import { RareOps } from "./rare.ts";
 import type { RegionBlock } from "./region.ts";
 import { SlowMemory, type StoreHook } from "./slow_memory.ts";
 import { SoftFloat } from "./softfloat.ts";
-import { type CompilingTier, EXIT_PC_SLOT, FUEL_WORD, type TierFactory } from "./tier.ts";
+import {
+  type CodePlace,
+  type CompilingTier,
+  EXIT_PC_SLOT,
+  FUEL_WORD,
+  type TierFactory,
+} from "./tier.ts";
 
 /** Why {@linkcode Cpu.run} returned, besides the `Trap` reasons (which are positive). */
 export const Stop = {
@@ -200,6 +206,10 @@ export class Cpu {
       entries: () => this.#regions.keys(),
       ready: (pc) => this.#ready(pc),
       compile: (pc) => this.#compile(pc, tier),
+      adopt: (pc, blocks, entries) => {
+        this.#note(pc, blocks, entries, tier);
+        this.#ready(pc);
+      },
     });
     if (this.#tier) this.#upper = tier;
     else this.#tier = tier;
@@ -408,7 +418,7 @@ export class Cpu {
 
   /** Compiles what is at `pc`. */
   #compile(pc: number, tier: CompilingTier): void {
-    if (this.#tierOf(pc) === tier) return;
+    if (this.#tierOf(pc) === tier || this.#upper?.has(pc)) return;
     // As far as they were executed and aren't compiled.
     const executed = (at: number) => this.cache.get(at) !== undefined;
     const wanted = (at: number) => !this.#tierOf(at) && executed(at);
@@ -428,25 +438,22 @@ export class Cpu {
       if (start === undefined) placed.set(ir, start = this.#install(ir, false).start);
       return start;
     };
-    const known = tier === this.#upper ? this.#upperRegions : this.#regions;
-    const note = (at: number, blocks: readonly IrBlock[], entries: readonly number[]) => {
-      let first = Infinity, last = 0;
-      for (const ir of blocks) {
-        const from = Math.floor(ir.pc / PAGE_SIZE);
-        const to = Math.floor((ir.pc + ir.bytes - 1) / PAGE_SIZE);
-        for (let page = from; page <= to; page++) this.space.watch(page);
-        first = Math.min(first, from);
-        last = Math.max(last, to);
-      }
-      known.set(at, { first, last, entries });
-    };
     const made = tier.add(regions, codeIndex);
     // A tier may decline, or put it off.
     if (!made && !tier.has(pc)) return;
+<<<<<<< HEAD
     if (made) note(pc, made.blocks, made.entries);
     else {for (const region of regions) {
         note(region.pc, region.code, [region.pc]);
       }}
+=======
+    if (made) this.#note(pc, made.blocks, made.entries, tier);
+    else {
+      for (const region of regions) {
+        this.#note(region.pc, region.blocks.map(({ ir }) => ir), [region.pc], tier);
+      }
+    }
+>>>>>>> 70da1dd (A program's translations are remembered, and loaded at once by its next run)
     if (!this.cache.get(pc)) this.translate(pc);
     if (generation !== this.cache.generation) {
       // The cache started anew on the way: the code indices in the compiled code are stale.
@@ -456,6 +463,25 @@ export class Cpu {
     if (!tier.has(pc)) return;
     if (made) this.#ready(pc);
     else for (const region of regions) this.#ready(region.pc);
+  }
+
+  /** Remembers where compiled code comes from and is entered, and watches its pages. */
+  #note(
+    pc: number,
+    blocks: readonly CodePlace[],
+    entries: readonly number[],
+    tier: CompilingTier,
+  ): void {
+    let first = Infinity, last = 0;
+    for (const block of blocks) {
+      const from = Math.floor(block.pc / PAGE_SIZE);
+      const to = Math.floor((block.pc + block.bytes - 1) / PAGE_SIZE);
+      for (let page = from; page <= to; page++) this.space.watch(page);
+      first = Math.min(first, from);
+      last = Math.max(last, to);
+    }
+    const regions = tier === this.#upper ? this.#upperRegions : this.#regions;
+    regions.set(pc, { first, last, entries });
   }
 
   /** There is new compiled code for `pc`: makes the interpreter, and a lower tier, leave where it is entered. */
@@ -504,7 +530,11 @@ export class Cpu {
   #find(pc: number): number {
     if (this.#tier && this.#heatLimit === 0) this.#compile(pc, this.#tier);
     const start = this.cache.find(pc);
-    if (start < 0) return this.translate(pc)?.start ?? -1;
+    if (start < 0) {
+      const block = this.translate(pc);
+      if (block && this.#upper) this.#mark(pc);
+      return block?.start ?? -1;
+    }
     // Compiled code may have come or gone since the block was last used.
     this.#mark(pc);
     return start;

@@ -27,6 +27,9 @@ export function newStats(): TierStats {
   return { regions: 0, evicted: 0, bytes: 0, kept: 0, milliseconds: 0, exits: {} };
 }
 
+/** Where a piece of guest code is. */
+export type CodePlace = Pick<IrBlock, "pc" | "bytes">;
+
 /** What a tier gets from the engine. */
 export interface TierServices {
   /** Executes the record at a code index on the slots in memory; not 0 means that it faulted. */
@@ -44,6 +47,8 @@ export interface TierServices {
   entries(): Iterable<number>;
   /** Says that what {@linkcode CompilingTier.add} began for a guest address can be run from now on. */
   ready(pc: number): void;
+  /** Says that the tier has code for a guest address that {@linkcode CompilingTier.add} was not asked for. */
+  adopt(pc: number, blocks: readonly CodePlace[], entries: readonly number[]): void;
   /** Forms the regions at a guest address once more and adds them to the tier. */
   compile(pc: number): void;
   /**
