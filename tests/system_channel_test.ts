@@ -177,6 +177,7 @@ Deno.test("SystemBackdoor neither throws nor hangs when its areas and registers 
       note: undefined,
       errors: undefined,
       stop: () => {},
+      save: () => {},
       instructions: () => 0,
     });
     await backdoor.channel.start();

@@ -441,19 +441,8 @@ export class Cpu {
     const made = tier.add(regions, codeIndex);
     // A tier may decline, or put it off.
     if (!made && !tier.has(pc)) return;
-<<<<<<< HEAD
-    if (made) note(pc, made.blocks, made.entries);
-    else {for (const region of regions) {
-        note(region.pc, region.code, [region.pc]);
-      }}
-=======
     if (made) this.#note(pc, made.blocks, made.entries, tier);
-    else {
-      for (const region of regions) {
-        this.#note(region.pc, region.blocks.map(({ ir }) => ir), [region.pc], tier);
-      }
-    }
->>>>>>> 70da1dd (A program's translations are remembered, and loaded at once by its next run)
+    else for (const { pc, code } of regions) this.#note(pc, code, [pc], tier);
     if (!this.cache.get(pc)) this.translate(pc);
     if (generation !== this.cache.generation) {
       // The cache started anew on the way: the code indices in the compiled code are stale.

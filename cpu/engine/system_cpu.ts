@@ -233,6 +233,7 @@ export class SystemCpu {
       lift: () => undefined,
       entries: () => [],
       ready: () => {},
+      adopt: () => {},
       compile: () => {},
       reach: (lo, hi, how) => {
         const offset = this.#memory.reach(lo, hi, how);
