@@ -7,7 +7,13 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Cpu } from "../cpu/engine/cpu.ts";
 import { formRegion, MAX_REGION_DEPTH } from "../cpu/engine/form_region.ts";
 import { MAX_REGION_INSNS } from "../cpu/engine/gather.ts";
-import { dominates, Ending, type Region, type RegionBlock } from "../cpu/engine/region.ts";
+import {
+  COMPUTED_TARGET,
+  dominates,
+  Ending,
+  type Region,
+  type RegionBlock,
+} from "../cpu/engine/region.ts";
 import { Builder, type IrBlock, type PassOptions } from "../cpu/ir/builder.ts";
 import { Op, Trap } from "../cpu/ir/ops.ts";
 import { type EmitLayout, FAR_EXIT } from "../cpu/wasm/body.ts";
@@ -469,6 +475,38 @@ Deno.test("listRegion writes the golden listing when a region has a loop, floats
   const path = new URL("golden/double.txt", import.meta.url);
   if (Deno.args.includes("--update")) Deno.writeTextFileSync(path, text);
   assertEquals(text, Deno.readTextFileSync(path));
+});
+
+Deno.test("formRegion leads computed jumps to the known targets from which there is a way back", () => {
+  const space = new AddressSpace(new Arena(1 << 20));
+  space.map(0x1_0000, 0x1000, 7);
+  const source = `
+    jalr rs1=12
+    addi rd=10 rs1=10 imm=1
+    jal rd=0 imm=-8
+    addi rd=10 rs1=10 imm=1
+    jalr rs1=1
+    ld rd=12 rs1=10
+    beq rs1=12 rs2=0 imm=-24
+  `;
+  space.write(0x1_0000, assemble(64, 0x1_0000, source).bytes);
+  const cpu = new Cpu(tablesOf(64).isa, space);
+  const known = [0x1_0014, 0x1_0004, 0x1_000c, 0x1_0014, 0x1_0800];
+  const asked: number[] = [];
+  const jumps = (low: number, high: number) => {
+    asked.push(low, high);
+    return known;
+  };
+  const region = formRegion(0x1_0000, (pc, limit) => cpu.lift(pc, limit), { jumps })!;
+  assert(asked.length === 2 && asked[0] < 0x1_0000 && asked[1] > 0x1_0000);
+  const [meeting, ...others] = region.blocks.filter(({ ending }) => ending === Ending.SWITCH);
+  assertEquals(others, []);
+  assertEquals(meeting.targets, [0x1_0004, 0x1_0014]);
+  assertEquals(meeting.successors.map((to) => to!.ir.pc), [...meeting.targets]);
+  const [entry] = region.blocks;
+  assertEquals([entry.ending, entry.targets], [Ending.COMPUTED, [COMPUTED_TARGET]]);
+  assertEquals(entry.successors, [meeting]);
+  assertValid(region);
 });
 
 Deno.test("formRegion tells calls from jumps when the instruction set hints", () => {

@@ -149,6 +149,63 @@ Deno.test("Wasm tier stays in a loop with two entries when control flow is irred
   assertEquals(cpu.tier!.stats.exits.target, undefined);
 });
 
+/** Jumps by a computed address in a loop of 3000 passes, to the number of a case in register 6. */
+const computedJumps = (number: string) => `
+    li rd=5 imm=3000
+    la rd=20 @cases
+  again:
+    ${number}
+    slli rd=7 rs1=6 shamt=4
+    add rd=7 rs1=7 rs2=20
+    jalr rs1=7
+  cases:
+    addi rd=10 rs1=10 imm=1
+    addi rd=12 rs1=12 imm=7
+    addi rd=13 rs1=13 imm=1
+    jal rd=0 @next
+    addi rd=10 rs1=10 imm=2
+    xor rd=12 rs1=12 rs2=10
+    addi rd=13 rs1=13 imm=1
+    jal rd=0 @next
+    addi rd=10 rs1=10 imm=3
+    sd rs1=3 rs2=12
+    ld rd=11 rs1=3
+    jal rd=0 @next
+    sub rd=10 rs1=10 rs2=12
+    slli rd=10 rs1=10 shamt=1
+    addi rd=13 rs1=13 imm=1
+    jal rd=0 @next
+  next:
+    addi rd=5 rs1=5 imm=-1
+    bne rs1=5 rs2=0 @again
+    ecall
+`;
+
+Deno.test("Wasm tier stays in a function when it jumps by a table", () => {
+  const source = computedJumps("andi rd=6 rs1=5 imm=3");
+  check(source);
+  const cpu = check(source, { ways: [{ heat: 3 }] });
+  // Leaves for targets that are not known at first.
+  assert((cpu.tier!.stats.exits.target ?? 0) < 30, `${cpu.tier!.stats.exits.target} exits`);
+});
+
+Deno.test("Wasm tier goes to a target that was never seen when a jump by a table gets there late", () => {
+  check(computedJumps(`
+    andi rd=6 rs1=5 imm=1
+    slti rd=8 rs1=5 imm=100
+    add rd=6 rs1=6 rs2=8
+    add rd=6 rs1=6 rs2=8
+  `));
+  // Into the middle of a case.
+  check(computedJumps(`
+    andi rd=6 rs1=5 imm=1
+    slti rd=8 rs1=5 imm=100
+    slli rd=9 rs1=8 shamt=2
+    la rd=20 @cases
+    add rd=20 rs1=20 rs2=9
+  `));
+});
+
 /** Calls small functions in a loop: with two returns, through each other, with loads and stores. */
 const smallCalls = (inner: string) => `
     li rd=5 imm=500

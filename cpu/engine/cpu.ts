@@ -416,6 +416,16 @@ export class Cpu {
     return limit === undefined ? this.cache.get(pc) ?? this.lift(pc) : this.lift(pc, limit);
   }
 
+  /** Where indirect jumps went, as far as it is known. */
+  *#jumpTargets(low: number, high: number): Iterable<number> {
+    const { jumpCache } = this.#interp;
+    for (let at = 0; at < jumpCache.length; at += 4) {
+      const pc = jumpCache[at + 1] * 0x1_0000_0000 + (jumpCache[at] >>> 0);
+      if (pc >= low && pc <= high) yield pc;
+    }
+    for (const pc of this.#regions.keys()) if (pc >= low && pc <= high) yield pc;
+  }
+
   /** Compiles what is at `pc`. */
   #compile(pc: number, tier: CompilingTier): void {
     if (this.#tierOf(pc) === tier || this.#upper?.has(pc)) return;
@@ -428,7 +438,7 @@ export class Cpu {
       pc,
       (at, limit) => this.#lift(at, limit),
       wanted,
-      () => tier.copies ? { copies } : {},
+      () => tier.copies ? { copies, jumps: (low, high) => this.#jumpTargets(low, high) } : {},
     );
     if (regions.length === 0) return;
     const placed = new Map<IrBlock, number>();

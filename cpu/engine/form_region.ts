@@ -6,11 +6,12 @@
  *
  * @module
  */
-import { Op, WORDS } from "../ir/ops.ts";
 import { gather } from "./gather.ts";
 import {
   dominates,
   Ending,
+  isJoint,
+  joint,
   type Lift,
   type Region,
   type RegionBlock,
@@ -101,26 +102,10 @@ function addDispatcher(
   predecessors: ReadonlyMap<RegionBlock, readonly RegionBlock[]>,
 ): void {
   const targets: number[] = [], successors: RegionBlock[] = [];
-  const code = new Int32Array(WORDS);
-  code[0] = Op.jump;
   const entries = [...loop].filter((block) =>
     predecessors.get(block)!.some((other) => !loop.has(other))
   );
-  const { pc } = entries[0].ir;
-  const dispatcher: RegionBlock = {
-    ir: { pc, bytes: 0, count: 0, code, insns: new Uint8Array(1), pcs: [] },
-    part: entries[0].part,
-    index: -1,
-    terminator: 0,
-    ending: Ending.DISPATCH,
-    callee: 0,
-    targets,
-    successors,
-    dominator: entries[0],
-    children: [],
-    merge: false,
-    loop: false,
-  };
+  const dispatcher = joint(Ending.DISPATCH, targets, successors, entries[0]);
   for (const entry of entries) {
     for (const from of new Set(predecessors.get(entry)!)) {
       if (dominates(entry, from)) continue;
@@ -146,9 +131,9 @@ function addDispatcher(
 export function formRegion(
   pc: number,
   lift: Lift,
-  { key = pc, copies = () => false }: RegionOptions = {},
+  options: RegionOptions = {},
 ): Region | undefined {
-  const entry = gather(pc, lift, copies);
+  const entry = gather(pc, lift, options);
   if (!entry) return undefined;
   for (let dispatchers = 0;;) {
     const blocks = order(entry);
@@ -196,8 +181,8 @@ export function formRegion(
       block.merge = incoming.filter((other) => other.index < block.index).length > 1;
     }
     for (const block of blocks) if (block !== entry) block.dominator.children.push(block);
-    const code = blocks.filter(({ ending }) => ending !== Ending.DISPATCH).map(({ ir }) => ir);
+    const code = blocks.filter((block) => !isJoint(block)).map(({ ir }) => ir);
     const count = code.reduce((sum, ir) => sum + ir.count, 0);
-    return { pc, key, blocks, code, count };
+    return { pc, key: options.key ?? pc, blocks, code, count };
   }
 }

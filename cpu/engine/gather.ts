@@ -1,15 +1,28 @@
 /**
- * Gathers the blocks of a region, and copies of small functions that it calls.
+ * Gathers the blocks of a region: what direct branches lead to, copies of small functions that it calls, and known targets
+ * of its indirect jumps.
  *
  * @module
  */
 import { JumpHint } from "../ir/ops.ts";
-import { describe, Ending, type Lift, type RegionBlock } from "./region.ts";
+import {
+  COMPUTED_TARGET,
+  describe,
+  Ending,
+  joint,
+  type Lift,
+  type RegionBlock,
+  type RegionOptions,
+} from "./region.ts";
 
 /** Most guest instructions in a region; what does not fit is left to other regions. */
 export const MAX_REGION_INSNS = 2000;
 /** Most guest instructions of a function that is copied to where it is called, and of all copies in a region. */
 const MAX_COPY_INSNS = 60, MAX_COPIED_INSNS = 300;
+/** Bytes before and behind a function in which targets of its indirect jumps are looked for. */
+const JUMP_RANGE = 4096;
+/** Most targets of indirect jumps in a region. */
+const MAX_JUMPS = 256;
 /** How often a function may be in a chain of copies. */
 const MAX_RECURSION = 3;
 
@@ -58,24 +71,25 @@ function sizeOf(pc: number, lift: Lift): number {
   return returns && !tight ? count : Infinity;
 }
 
-/**
- * Collects the blocks reachable from `pc`, breadth first, until the region is full.
- *
- * @param copies Whether a small function that is called may be copied in.
- * @returns The entry.
- */
-export function gather(pc: number, lift: Lift, copies: (callee: number) => boolean) {
+const hintOf = ({ ir, terminator }: RegionBlock) => ir.code[terminator + 3];
+/** Whether a block ends by an indirect jump that is neither a call nor a return: that of a jump table, for instance. */
+const isComputed = (block: RegionBlock) =>
+  block.ending === Ending.INDIRECT && hintOf(block) === JumpHint.NONE;
+
+/** Collects the blocks of a region, breadth first, until it is full, and returns the one at its entry. */
+export function gather(pc: number, lift: Lift, options: RegionOptions): RegionBlock | undefined {
+  const { copies = () => false, jumps } = options;
   const root: Copy = { part: 0, pc, back: 0, caller: undefined, blocks: new Map() };
   const functions = [root];
   /** Where the targets of blocks are that go from one function to another. */
   const leads = new Map<RegionBlock, Copy>();
-  const queue: { at: number; copy: Copy }[] = [{ at: pc, copy: root }];
-  let count = 0, copied = 0;
-  for (const { at, copy } of queue) {
-    if (copy.blocks.has(at) || count >= MAX_REGION_INSNS) continue;
+  const queue: { at: number; copy: Copy }[] = [];
+  let count = 0, copied = 0, done = 0;
+  const visit = (at: number, copy: Copy) => {
+    if (copy.blocks.has(at) || count >= MAX_REGION_INSNS) return;
     const ir = lift(at);
     // Where nothing can be fetched is left to the run loop.
-    if (!ir) continue;
+    if (!ir) return;
     count += ir.count;
     let block = describe(ir, copy.part) as RegionBlock, to = copy;
     if (
@@ -85,19 +99,13 @@ export function gather(pc: number, lift: Lift, copies: (callee: number) => boole
       const size = sizeOf(block.callee, lift);
       if (copied + size <= MAX_COPIED_INSNS) {
         copied += size;
-        to = {
-          part: functions.length,
-          pc: block.callee,
-          back: block.targets[0],
-          caller: copy,
-          blocks: new Map(),
-        };
+        const part = functions.length, { callee, targets: [back] } = block;
+        to = { part, pc: callee, back, caller: copy, blocks: new Map() };
         functions.push(to);
-        block = { ...block, ending: Ending.JUMP, targets: [block.callee] };
+        block = { ...block, ending: Ending.JUMP, targets: [callee] };
       }
     } else if (
-      block.ending === Ending.INDIRECT && copy.caller &&
-      ir.code[block.terminator + 3] === JumpHint.RETURN
+      block.ending === Ending.INDIRECT && copy.caller && hintOf(block) === JumpHint.RETURN
     ) {
       to = copy.caller;
       block = { ...block, ending: Ending.RETURN, targets: [copy.back] };
@@ -105,17 +113,69 @@ export function gather(pc: number, lift: Lift, copies: (callee: number) => boole
     if (to !== copy) leads.set(block, to);
     copy.blocks.set(at, block);
     for (const target of block.targets) queue.push({ at: target, copy: to });
-  }
-  for (const { blocks } of functions) {
-    split(blocks, lift);
-  }
+  };
+  const follow = (targets: readonly number[]) => {
+    queue.push(...targets.map((at) => ({ at, copy: root })));
+    for (; done < queue.length; done++) visit(queue[done].at, queue[done].copy);
+  };
+  follow([pc]);
+  const known = jumps ? knownTargets([...root.blocks.values()], jumps) : [];
+  follow(known);
+  for (const { blocks } of functions) split(blocks, lift);
   for (const { blocks } of functions) {
     for (const block of blocks.values()) {
       const to = leads.get(block)?.blocks ?? blocks;
       block.successors = block.targets.map((target) => to.get(target));
     }
   }
+  if (known.length > 0) {
+    addSwitch(root.blocks, functions.flatMap(({ blocks }) => [...blocks.values()]), known);
+  }
   return root.blocks.get(pc);
+}
+
+/** Where the indirect jumps of a function may go, as far as is known: near it, and no return address. */
+function knownTargets(
+  blocks: readonly RegionBlock[],
+  jumps: NonNullable<RegionOptions["jumps"]>,
+): number[] {
+  if (!blocks.some(isComputed)) return [];
+  const low = Math.min(...blocks.map(({ ir }) => ir.pc)) - JUMP_RANGE;
+  const high = Math.max(...blocks.map(({ ir }) => ir.pc)) + JUMP_RANGE;
+  const known = [...new Set(jumps(low, high))];
+  return known.length > MAX_JUMPS ? [] : known.sort((a, b) => a - b);
+}
+
+/** Leads the indirect jumps of a function to those known targets from which there is a way back to one. */
+function addSwitch(
+  blocks: ReadonlyMap<number, RegionBlock>,
+  all: readonly RegionBlock[],
+  known: readonly number[],
+): void {
+  const computed = [...blocks.values()].filter(isComputed);
+  const before = new Map<RegionBlock, RegionBlock[]>();
+  const returns = new Set<number>();
+  for (const block of all) {
+    for (const to of block.successors) {
+      const list = to && before.get(to);
+      if (list) list.push(block);
+      else if (to) before.set(to, [block]);
+    }
+    const calls = block.ending === Ending.CALL || block.ending === Ending.CALL_INDIRECT;
+    if (calls) returns.add(block.targets[0]);
+  }
+  const leading = new Set(computed);
+  for (const block of leading) for (const from of before.get(block) ?? []) leading.add(from);
+  const targets = known.filter((pc) => leading.has(blocks.get(pc)!) && !returns.has(pc));
+  if (targets.length === 0) return;
+  const meeting = joint(Ending.SWITCH, targets, targets.map((pc) => blocks.get(pc)), computed[0]);
+  for (const block of computed) {
+    Object.assign(block, {
+      ending: Ending.COMPUTED,
+      targets: [COMPUTED_TARGET],
+      successors: [meeting],
+    });
+  }
 }
 
 /** Ends blocks where another begins: code that is there twice would make two entries of one loop. */

@@ -120,7 +120,7 @@ export function findLiveness(region: Region): Liveness {
     }
     if (!local.leaves) {
       local.early.set(local.writes);
-      local.leaves = endsClean(block) || block.ending === Ending.RETURN ||
+      local.leaves = endsClean(block) || block.ending >= Ending.RETURN ||
         block.successors.some((to) => to === undefined || isBackEdge(block, to));
     }
     return local;

@@ -19,17 +19,24 @@ export const Ending = {
   DISPATCH: 2,
   /** The return of a function that was copied in: the successor if it goes to where it was called, else it leaves. */
   RETURN: 3,
+  /** An indirect jump with known targets in the region; the successor is the SWITCH. */
+  COMPUTED: 4,
+  /** No guest code: goes to the successor that an indirect jump computed, and leaves to other addresses. */
+  SWITCH: 5,
   /** A direct call; the successor is the return address. */
-  CALL: 4,
+  CALL: 6,
   /** An indirect call; the successor is the return address. */
-  CALL_INDIRECT: 5,
+  CALL_INDIRECT: 7,
   /** An indirect jump or return. */
-  INDIRECT: 6,
+  INDIRECT: 8,
   /** A backdoor instruction; the successor is the instruction behind it. */
-  BACKDOOR: 7,
+  BACKDOOR: 9,
   /** Another trap: the run loop goes on. */
-  TRAP: 8,
+  TRAP: 10,
 } as const;
+
+/** In place of the guest address of a target: the one that an indirect jump computed. */
+export const COMPUTED_TARGET = -1;
 
 /** A block in a region. */
 export interface RegionBlock {
@@ -122,6 +129,25 @@ export function describe(ir: IrBlock, part: number): Omit<RegionBlock, "index" |
   };
 }
 
+/** A block without guest code: where control flow of a region meets that has no instruction for it. */
+export function joint(
+  ending: number,
+  targets: number[],
+  successors: (RegionBlock | undefined)[],
+  { ir: { pc }, part }: RegionBlock,
+): RegionBlock {
+  const code = new Int32Array(WORDS);
+  code[0] = Op.jump;
+  const ir = { pc, bytes: 0, count: 0, code, insns: new Uint8Array(1), pcs: [] };
+  const block = describe(ir, part) as RegionBlock;
+  return { ...block, ending, targets, successors };
+}
+
+/** Whether a block has no guest code. */
+export function isJoint({ ending }: RegionBlock): boolean {
+  return ending === Ending.DISPATCH || ending === Ending.SWITCH;
+}
+
 /** Lifts the block at a guest address, of at most `limit` instructions if given; undefined if there is nothing. */
 export type Lift = (pc: number, limit?: number) => IrBlock | undefined;
 
@@ -131,6 +157,8 @@ export interface RegionOptions {
   key?: number;
   /** Whether a called function may be copied in, if it is small; default none. */
   copies?: (callee: number) => boolean;
+  /** Addresses from `low` to `high` that indirect jumps went to; default none. */
+  jumps?: (low: number, high: number) => Iterable<number>;
 }
 
 /** Whether `a` dominates `b`. */

@@ -10,7 +10,7 @@
  * @module
  */
 import { findLiveness, findPairs, isBackEdge, type Liveness } from "../engine/liveness.ts";
-import { Ending, type Region, type RegionBlock } from "../engine/region.ts";
+import { COMPUTED_TARGET, Ending, type Region, type RegionBlock } from "../engine/region.ts";
 import {
   Effect,
   JumpHint,
@@ -233,8 +233,8 @@ export class Emitter implements Body {
     return this.#region.blocks.some((block) => {
       if (this.#liveness.flows[block.index].save !== set) return false;
       const { ending, ir: { code }, terminator } = block;
-      return (ending <= Ending.BRANCH && block.successors.includes(undefined)) ||
-        ending === Ending.RETURN ||
+      return (ending < Ending.CALL && block.successors.includes(undefined)) ||
+        ending === Ending.RETURN || ending === Ending.SWITCH ||
         (ending === Ending.INDIRECT && code[terminator + 3] !== JumpHint.CALL);
     });
   }
@@ -277,7 +277,8 @@ export class Emitter implements Body {
 
   /** Leaves to a constant guest address. */
   #exitTo(pc: number, save: readonly number[], reason: ExitReason): void {
-    if (this.#isPlain(pc)) this.#address(pc);
+    if (pc === COMPUTED_TARGET) this.w.localGet(PC);
+    else if (this.#isPlain(pc)) this.#address(pc);
     else this.#exitNumber(this.layout.exit(pc, 0, reason));
     this.#exit(save);
   }
@@ -293,11 +294,11 @@ export class Emitter implements Body {
     const { w } = this, to = from.successors[which];
     if (to === undefined) {
       const pc = from.targets[which], label = this.#jumps.get(this.#saveAtEnd(from));
-      if (label === undefined || !this.#isPlain(pc)) {
+      if (pc === COMPUTED_TARGET) w.localGet(PC);
+      else if (label === undefined || !this.#isPlain(pc)) {
         return this.#exitTo(pc, this.#saveAtEnd(from), "target");
-      }
-      this.#address(pc);
-      return w.br(w.depthTo(label));
+      } else this.#address(pc);
+      return w.br(w.depthTo(label!));
     }
     if (to.ending === Ending.DISPATCH) {
       w.i32Const(to.targets.indexOf(from.targets[which]));
@@ -358,6 +359,11 @@ export class Emitter implements Body {
           this.#edge(block, i);
         });
       }
+      case Ending.COMPUTED:
+        this.#target(block);
+        return this.#edge(block, 0);
+      case Ending.SWITCH:
+        return this.#switch(block);
       case Ending.RETURN:
         this.#pushTarget(block);
         this.#address64(block.targets[0]);
@@ -433,6 +439,35 @@ export class Emitter implements Body {
       w.brIf(w.depthTo(this.#exits.get(save)!));
     }
     w.br(w.depthTo(this.#jumps.get(save)!));
+  }
+
+  /** Goes to the target that is in `pc`, and leaves if it is not in the region. */
+  #switch(block: RegionBlock): void {
+    const { w } = this, { targets } = block, low = targets[0];
+    // In steps as wide as all distances allow.
+    let bits = 0;
+    for (const pc of targets) bits |= pc - low;
+    const shift = bits === 0 ? 0 : 31 - Math.clz32(bits & -bits);
+    const cases: number[] = Array((bits === 0 ? 0 : targets[targets.length - 1] - low) >> shift);
+    cases.fill(targets.length);
+    targets.forEach((pc, i) => cases[(pc - low) >> shift] = i);
+    for (let i = 0; i <= targets.length; i++) w.block();
+    w.localGet(PC);
+    w.i32Const(low);
+    w.op(Op.i32_sub);
+    if (shift > 0) {
+      // Rotated, so that bits that no target has make numbers that are too large.
+      w.i32Const(shift);
+      w.op(Op.i32_rotr);
+    }
+    w.brTable(cases, targets.length);
+    targets.forEach((_, i) => {
+      w.end();
+      this.#edge(block, i);
+    });
+    w.end();
+    w.localGet(PC);
+    w.br(w.depthTo(this.#jumps.get(this.#saveAtEnd(block))!));
   }
 
   /** Puts the target of an indirect jump into `pc`; leaves at once if it has too many bits. */

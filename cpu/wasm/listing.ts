@@ -4,7 +4,7 @@
  * @module
  */
 import { findLiveness } from "../engine/liveness.ts";
-import { Ending, type Region, type RegionBlock } from "../engine/region.ts";
+import { Ending, isJoint, type Region, type RegionBlock } from "../engine/region.ts";
 import { printRecord, slotName } from "../ir/printer.ts";
 import type { ExitReason } from "./body.ts";
 import type { Mark } from "./emitter.ts";
@@ -67,7 +67,7 @@ export function listRegion(input: ListingInput): string {
       out.push(`  loads ${load.map(name).join(" ") || "nothing"}`);
       out.push(`  saves ${save.map(name).join(" ") || "nothing"}`);
     }
-    if (block.ending === Ending.DISPATCH) return put("", "; dispatch", texts);
+    if (isJoint(block)) return put("", `; ${ENDINGS[block.ending]}`, texts);
     // Instructions that became no record are named as well.
     const insn = ir.insns[mark.at / 6];
     for (shown++; shown < insn; shown++) row(guestText(ir.pcs[shown], input), "", "");
