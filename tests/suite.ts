@@ -144,6 +144,10 @@ export const FUNCTIONAL: Readonly<
     where: () => false,
     why: "is about system mode, and chooses the tier itself",
   },
+  system_sbi_test: {
+    where: () => false,
+    why: "is about system mode, whose tiers have tests of their own",
+  },
   system_channel_test: {
     where: () => false,
     why: "is about system mode, which the interpreter executes",
