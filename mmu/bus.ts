@@ -170,7 +170,15 @@ export class Bus {
     return true;
   }
 
-  /** Gives a store to a device. */
+  /** Gives a store to a device, by aligned offset in it; false if it faults. */
+  give(device: MmioDevice, at: number, size: number, lo: number, hi: number): boolean {
+    this.accesses++;
+    if (size === 4) return device.write(at, 4, lo >>> 0) !== false;
+    if (size < 4) return device.write(at, size, lo & (size === 2 ? 0xffff : 0xff)) !== false;
+    if (device.write64) return device.write64(at, lo, hi) !== false;
+    return device.write(at, 4, lo >>> 0) !== false && device.write(at + 4, 4, hi >>> 0) !== false;
+  }
+
   #store(
     device: MmioDevice,
     { start, size: length }: Region | Window,
@@ -179,19 +187,12 @@ export class Bus {
     lo: number,
     hi: number,
   ): boolean {
-    this.accesses++;
     this.toDevice = true;
     this.target = device;
     this.targetStart = start;
     this.targetSize = length;
     const at = address - start;
-    if (at % size !== 0) return false;
-    if (size === 8) {
-      if (device.write64) return device.write64(at, lo, hi) !== false;
-      return device.write(at, 4, lo >>> 0) !== false && device.write(at + 4, 4, hi >>> 0) !== false;
-    }
-    const mask = size === 4 ? 0xffff_ffff : size === 2 ? 0xffff : 0xff;
-    return device.write(at, size, (lo & mask) >>> 0) !== false;
+    return at % size === 0 && this.give(device, at, size, lo, hi);
   }
 
   /** Writes the low `size` bytes of a pair; false if nothing takes them. Translated code in RAM is dropped. */

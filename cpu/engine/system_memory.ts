@@ -150,14 +150,15 @@ export class SystemMemory implements SlowPath {
     const inPage = PAGE_SIZE - (addressLo & (PAGE_SIZE - 1)), bus = this.#bus;
     if (inPage < size) return this.#storeCrossing(addressLo, addressHi, size, inPage, lo, hi);
     const { hart, tlb } = this;
+    // A misaligned address is in no such page.
+    const inPageOfDevice = addressLo & (-PAGE_SIZE | size - 1);
     if (
-      size === 4 && (addressLo & (-PAGE_SIZE | 3)) === this.#storeLo &&
-      addressHi === this.#storeHi && tlb === this.#storeTlb &&
-      tlb.flushes === this.#storeFlushes && hart.dataContext === this.#storeContext
+      inPageOfDevice === this.#storeLo && addressHi === this.#storeHi &&
+      tlb === this.#storeTlb && tlb.flushes === this.#storeFlushes &&
+      hart.dataContext === this.#storeContext
     ) {
       const at = this.#storeAt + (addressLo & (PAGE_SIZE - 1));
-      bus.accesses++;
-      if (this.#storeDevice!.write(at, 4, lo >>> 0) === false) {
+      if (!bus.give(this.#storeDevice!, at, size, lo, hi)) {
         return this.#memoryFault(Access.STORE, Walk.ACCESS, addressLo, addressHi);
       }
       if (hart.interrupting) this.leave = true;
