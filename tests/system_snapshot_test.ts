@@ -308,13 +308,15 @@ Deno.test("SystemMachine.load refuses a snapshot when it is damaged, truncated o
 /** A snapshot with its records changed, and a right checksum of compression. */
 async function rewrite(
   good: Uint8Array,
-  change: (body: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>,
+  change: (
+    body: Uint8Array<ArrayBuffer>,
+  ) => Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>,
 ): Promise<Uint8Array> {
   const through = (bytes: Uint8Array<ArrayBuffer>, stream: GenericTransformStream) =>
     new Response(new Blob([bytes]).stream().pipeThrough(stream as ReadableWritablePair)).bytes();
   const body = await through(good.slice(16), new DecompressionStream("gzip"));
   const packed = await through(
-    change(body as Uint8Array<ArrayBuffer>),
+    await change(body as Uint8Array<ArrayBuffer>),
     new CompressionStream("gzip"),
   );
   const bytes = new Uint8Array(16 + packed.length);
@@ -366,6 +368,97 @@ Deno.test("SystemMachine.load refuses a snapshot when somebody has changed it", 
       await assertRejects(() => SystemMachine.load(bad), MachineError, message);
     }
     await using _same = await SystemMachine.load(await rewrite(good, (body) => body));
+  }));
+
+/** A snapshot with another state, and a right checksum. */
+function withState(good: Uint8Array, change: (text: string) => string): Promise<Uint8Array> {
+  return rewrite(good, async (body) => {
+    const digest = async (bytes: Uint8Array<ArrayBuffer>) =>
+      new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    let chain = new Uint8Array(32);
+    for (let at = 0; at < body.length;) {
+      const length = new DataView(body.buffer, body.byteOffset).getUint32(at + 4, true);
+      let record = body.slice(at, at + 8 + length);
+      at += 8 + length;
+      if (at === body.length) record.set(chain, 8);
+      if (parts.length === 0) {
+        const text = new TextEncoder().encode(change(new TextDecoder().decode(record.slice(8))));
+        const changed = new Uint8Array(8 + text.length);
+        changed.set(record.slice(0, 4));
+        new DataView(changed.buffer).setUint32(4, text.length, true);
+        changed.set(text, 8);
+        record = changed;
+      }
+      parts.push(record);
+      chain = await digest(
+        new Uint8Array([...chain, ...await digest(record)]),
+      );
+    }
+    return new Uint8Array(await new Blob(parts).arrayBuffer());
+  });
+}
+
+/** xorshift32: the same sequence in every run. */
+function random(seed: number) {
+  let state = seed;
+  return (limit: number) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % limit;
+  };
+}
+
+Deno.test("SystemMachine.load takes or refuses any state, and what it takes runs without harm", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/snapshot`, next = random(4242);
+    await using machine = await SystemMachine.create({
+      bios: "none",
+      kernel: RESTARTING,
+      memory: 4 << 20,
+      icount: true,
+      stdout: "null",
+      virtio: "pci",
+      backdoor: { call: () => 0 },
+    });
+    await machine.run(150_000);
+    await machine.save(path);
+    const good = await Deno.readFile(path);
+    // With its own state it is what it was.
+    const own = { backdoor: { call: () => 0 }, stdout: "null", report: () => {} } as const;
+    await using _same = await SystemMachine.load(await withState(good, (text) => text), own);
+    let taken = 0, refused = 0;
+    for (let i = 0; i < 300; i++) {
+      // A value somewhere becomes another one; blobs, which have their order, stay.
+      const values = ["0", "1", "-1", "4294967295", "1e300", "true", "false", '""', "[]", "{}"];
+      const large = ['{"#":"0"}', '{"#":"-1"}', '{"#":"18446744073709551615"}', "0.5", "null", "3"];
+      const other = [...values, ...large][next(16)];
+      let at = -1;
+      const change = (text: string) => {
+        const leaves = [
+          ...text.matchAll(/(?<=":|\[|,)(\{"#":"-?\d+"\}|-?\d+|true|false)(?=[,}\]])/g),
+        ]
+          .filter(({ index }) => !/"(@|bytes)":$/.test(text.slice(Math.max(0, index - 8), index)));
+        const leaf = leaves[next(leaves.length)];
+        at = leaf.index;
+        return text.slice(0, at) + other + text.slice(at + leaf[0].length);
+      };
+      const bad = await withState(good, change);
+      let loaded: SystemMachine;
+      try {
+        loaded = await SystemMachine.load(bad, own);
+      } catch (error) {
+        assert(error instanceof MachineError, `${other} at ${at}: ${error}`);
+        refused++;
+        continue;
+      }
+      taken++;
+      const { reason } = await loaded.run(200_000 + loaded.instructions % 7);
+      assert(["limit", "deadlock", "poweroff"].includes(reason), reason);
+      await loaded.close();
+    }
+    assert(taken > 20 && refused > 100, `${taken} taken, ${refused} refused`);
   }));
 
 Deno.test("SystemMachine.save leaves no file behind when it can't be written", () =>
