@@ -6,6 +6,7 @@
 import type { RegionBlock } from "../engine/region.ts";
 import type { BodyWriter } from "./encoder.ts";
 import type { Helper } from "./helpers.ts";
+import type { PageCache } from "./page_cache.ts";
 import type { Registers } from "./registers.ts";
 
 /** Where things are in the arena, in bytes, and how a function reaches what is not in it. */
@@ -108,6 +109,8 @@ export interface Body {
   extent(block: RegionBlock, slot: number, right: number, span: number): Extent;
   /** System mode: local with the offset of the TLB. */
   readonly tlb: number;
+  /** System mode: accesses that keep their page. */
+  readonly pageCache: PageCache | undefined;
   /** A local of a type for short use, the same for each name. */
   scratch(name: string, type: number): number;
   /** Has the interpreter execute the record at `at` in memory. */

@@ -36,7 +36,8 @@ import { emitFloat, limitOf, loadLimits, makesBoxed } from "./float.ts";
 import { emitInteger } from "./integer.ts";
 import { accessesMemory, emitMemory, findGroups, type Group, rightOf } from "./memory.ts";
 import { Registers } from "./registers.ts";
-import { emitSystem, loadTlb } from "./system.ts";
+import { PageCache } from "./page_cache.ts";
+import { emitSystem, loadTlb, NO_PAGE } from "./system.ts";
 import { emitVector } from "./vector.ts";
 import { vectorLimitOf } from "./vector_float.ts";
 
@@ -90,6 +91,7 @@ export class Emitter implements Body {
   readonly registers: Registers;
   readonly limits = new Map<Limit, number>();
   readonly tlb: number = -1;
+  readonly pageCache: PageCache | undefined;
   /** Filled, if set before {@linkcode emit}, in the order of the code. */
   marks: Mark[] | undefined;
   readonly #region: Region;
@@ -124,8 +126,19 @@ export class Emitter implements Body {
     this.#liveness = findLiveness(region);
     this.registers = new Registers(w, region, this.#liveness.slots);
     this.#groups = region.blocks.map((block) => findGroups(block, this.#wide));
-    if (this.#wide && region.blocks.some(accessesMemory)) this.tlb = w.local(ValType.i32, "tlb");
-    else if (!this.#wide) {
+    if (this.#wide && region.blocks.some(accessesMemory)) {
+      this.tlb = w.local(ValType.i32, "tlb");
+      const checks = (block: RegionBlock) => {
+        const firsts = [...this.#groups[block.index].values()].map(({ first }) => first);
+        return new Set(firsts);
+      };
+      this.pageCache = new PageCache(
+        region,
+        checks,
+        () => ({ tag: w.local(ValType.i64, "page"), addend: w.local(ValType.i32, "addend") }),
+      );
+    }
+    if (!this.#wide) {
       region.blocks.forEach((block, i) => {
         for (const { base, rights, span } of this.#groups[i].values()) {
           this.extent(block, base, rightOf(rights), span);
@@ -204,7 +217,13 @@ export class Emitter implements Body {
 
   #tree(block: RegionBlock): void {
     const { w } = this;
-    if (block.loop) this.#loopLabels.set(block, w.loop());
+    if (block.loop) {
+      for (const { tag } of this.pageCache?.inLoop(block) ?? []) {
+        w.i64Const(NO_PAGE);
+        w.localSet(tag);
+      }
+      this.#loopLabels.set(block, w.loop());
+    }
     const merges = block.children.filter((child) => child.merge).reverse();
     for (const merge of merges) this.#mergeLabels.set(merge, w.block());
     this.#block(block);

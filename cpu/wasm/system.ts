@@ -20,6 +20,8 @@ import { loadLimits } from "./float.ts";
 /** Bytes of an entry are 16; its place is the address' page number times that. */
 const ENTRY_SHIFT = 12 - 4, ENTRY_MASK = (TLB_ENTRIES - 1) << 4;
 const PAGE_MASK = -4096;
+/** Page of an access that has none yet: no address' page, nor what is left of a misaligned address. */
+export const NO_PAGE = 0x800;
 const FIELDS = OPS.map(slotFields);
 
 /** Accesses that are checked together, through one register. */
@@ -45,6 +47,7 @@ export function probe(
   const { w } = c, { reach } = c.layout.system!;
   const address = c.scratch("address", ValType.i64), entry = c.scratch("entry", ValType.i32);
   const table = store ? STORE_WORDS * 4 : 0;
+  const site = c.pageCache?.site(block, at);
   c.registers.get(base);
   if (low !== 0) {
     w.i64Const(low);
@@ -52,7 +55,27 @@ export function probe(
   }
   w.localTee(address);
   w.op(Op.i32_wrap_i64);
-  w.localTee(local);
+  w.localSet(local);
+  if (site) {
+    // What is aligned is in one page.
+    const whole = span <= 8 && (span & (span - 1)) === 0;
+    w.localGet(address);
+    w.i64Const(whole ? PAGE_MASK | span - 1 : PAGE_MASK);
+    w.op(Op.i64_and);
+    w.localGet(site.tag);
+    w.op(Op.i64_ne);
+    if (!whole) {
+      w.localGet(local);
+      w.i32Const(~PAGE_MASK);
+      w.op(Op.i32_and);
+      w.i32Const(~PAGE_MASK + 1 - span);
+      w.op(Op.i32_gt_u);
+      w.op(Op.i32_or);
+    }
+    w.hint(false);
+    w.if();
+  }
+  w.localGet(local);
   w.i32Const(ENTRY_SHIFT);
   w.op(Op.i32_shr_u);
   w.i32Const(ENTRY_MASK);
@@ -90,6 +113,20 @@ export function probe(
   w.localGet(local);
   w.localGet(entry);
   w.load(Op.i32_load, 2, table + 8);
+  if (site) w.localTee(site.addend);
+  w.op(Op.i32_add);
+  w.localSet(local);
+  if (site) {
+    w.localGet(address);
+    w.i64Const(PAGE_MASK);
+    w.op(Op.i64_and);
+    w.localSet(site.tag);
+  }
+  w.end();
+  if (!site) return;
+  w.else();
+  w.localGet(local);
+  w.localGet(site.addend);
   w.op(Op.i32_add);
   w.localSet(local);
   w.end();
