@@ -21,7 +21,7 @@ import type { SystemTranslator } from "./system_translator.ts";
 import type { SystemTier } from "./tier.ts";
 
 /** What the interpreter must have executed from an address on until it is compiled, in instructions. */
-const HEAT = 40_000;
+const HEAT = 150_000;
 /** What it costs to leave compiled code, in interpreted instructions. */
 const LEAVING = 50;
 /** A unit that is wanted so often where its pages are not in place is made anew, of those that are. */
