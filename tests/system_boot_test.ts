@@ -187,6 +187,8 @@ testUnless(
     const disk = new MemoryDrive(new Uint8Array(8 << 20));
     const { output, reason } = await runMachine(
       {
+        // To compile at once what a kernel executes once takes many minutes.
+        tier: "auto",
         kernel: files.kernel,
         initrd,
         append: "console=ttyS0 quiet",

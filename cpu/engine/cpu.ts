@@ -19,6 +19,7 @@ import { type CachedBlock, CodeCache } from "./code_cache.ts";
 import { Exit } from "./exits.ts";
 import { Interpreter } from "./interp.ts";
 import { RareOps } from "./rare.ts";
+import { RegisterFile } from "./register_file.ts";
 import type { RegionBlock } from "./region.ts";
 import { SlowMemory, type StoreHook } from "./slow_memory.ts";
 import { SoftFloat } from "./softfloat.ts";
@@ -112,7 +113,7 @@ export class Cpu {
   readonly #builder: Builder;
   readonly #slow: SlowMemory;
   readonly #interp: Interpreter;
-  readonly #registers = new Map<string, RegisterInfo>();
+  readonly #registers: RegisterFile;
   readonly #stepBlocks = new Map<number, CachedBlock>();
   #pc = 0;
   #pcWritten = false;
@@ -185,10 +186,7 @@ export class Cpu {
       this.#dropRegions(first, last);
       this.cache.invalidate(first, last);
     };
-    for (const register of isa.registers) {
-      this.#registers.set(register.name, register);
-      for (const alias of register.aliases) this.#registers.set(alias, register);
-    }
+    this.#registers = new RegisterFile(isa, this.slots);
   }
 
   /**
@@ -270,25 +268,13 @@ export class Cpu {
 
   /** A register's description. @throws {RangeError} For an unknown name. */
   register(name: string): RegisterInfo {
-    const info = this.#registers.get(name);
-    if (!info) {
-      throw new RangeError(
-        `Cannot find a register named "${name}" in ${this.isa.name}: try one of ${
-          this.isa.registers.slice(0, 12).map((r) => r.name).join(", ")
-        }...`,
-      );
-    }
-    return info;
+    return this.#registers.info(name);
   }
 
   /** Value of a register, unsigned. @throws {RangeError} For an unknown name. */
   getRegister(name: string): bigint {
     if (name === "pc") return this.#far ?? BigInt.asUintN(this.isa.xlen, BigInt(this.#pc));
-    const info = this.register(name);
-    const value = info.slot < 0
-      ? this.isa.readSpecial(info.name, this.slots)
-      : this.slots[info.slot];
-    return BigInt.asUintN(info.bits, value);
+    return this.#registers.get(name);
   }
 
   /** Writes a register, modulo its width. @throws {RangeError} For an unknown name. */
@@ -300,10 +286,7 @@ export class Cpu {
       if (!Number.isSafeInteger(this.#pc)) this.#far = BigInt.asUintN(64, pc);
       return;
     }
-    const info = this.register(name);
-    if (info.slot === Slot.ZERO) return;
-    if (info.slot < 0) this.isa.writeSpecial(info.name, big, this.slots);
-    else this.slots[info.slot] = BigInt.asIntN(info.bits, big);
+    this.#registers.set(name, big);
   }
 
   /** All guest state, to compare or keep: slots and the state that every ISA shares. */

@@ -19,6 +19,7 @@ import { fresh } from "./fresh.ts";
 import { Interpreter } from "./interp.ts";
 import { makeRun } from "./interp_loop_soft.ts";
 import { RareOps } from "./rare.ts";
+import { RegisterFile } from "./register_file.ts";
 import { SoftFloat } from "./softfloat.ts";
 import { SystemMemory } from "./system_memory.ts";
 import { SystemTiering } from "./system_tiering.ts";
@@ -111,7 +112,7 @@ export class SystemCpu {
   readonly #memory: SystemMemory;
   readonly #interp: Interpreter;
   readonly #translator: SystemTranslator;
-  readonly #registers = new Map<string, RegisterInfo>();
+  readonly #registers: RegisterFile;
   /** Low 20 bits of the numbers of pages that the cache of indirect targets may lead to. */
   readonly #jumpPages = new Set<number>();
   #current!: HartState;
@@ -209,10 +210,7 @@ export class SystemCpu {
       this.#translator.code.drop(first, last);
       this.cache.invalidate(first, last);
     };
-    for (const register of isa.registers) {
-      this.#registers.set(register.name, register);
-      for (const alias of register.aliases) this.#registers.set(alias, register);
-    }
+    this.#registers = new RegisterFile(isa, this.slots);
   }
 
   /**
@@ -411,19 +409,13 @@ export class SystemCpu {
 
   /** A register's description. @throws {RangeError} For an unknown name. */
   register(name: string): RegisterInfo {
-    const info = this.#registers.get(name);
-    if (info) return info;
-    throw new RangeError(`Cannot find a register named "${name}" in ${this.isa.name}`);
+    return this.#registers.info(name);
   }
 
   /** Value of a register of the hart that runs, unsigned. @throws {RangeError} For an unknown name. */
   getRegister(name: string): bigint {
     if (name === "pc") return BigInt.asUintN(this.isa.xlen, this.#bigPc());
-    const info = this.register(name);
-    const value = info.slot < 0
-      ? this.isa.readSpecial(info.name, this.slots)
-      : this.slots[info.slot];
-    return BigInt.asUintN(info.bits, value);
+    return this.#registers.get(name);
   }
 
   /** Writes a register of the hart that runs. @throws {RangeError} For an unknown name. */
@@ -434,10 +426,7 @@ export class SystemCpu {
       this.#pcWritten = true;
       return;
     }
-    const info = this.register(name);
-    if (info.slot === Slot.ZERO) return;
-    if (info.slot < 0) this.isa.writeSpecial(info.name, big, this.slots);
-    else this.slots[info.slot] = BigInt.asIntN(info.bits, big);
+    this.#registers.set(name, big);
   }
 
   /** Assembly text of the instruction at a virtual address of the hart that runs. */
