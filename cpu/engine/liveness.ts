@@ -20,7 +20,7 @@ export const isShared = (slot: number): boolean => slot >= Slot.FP_FLAGS;
 export const isTemporary = (slot: number): boolean => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
 
 /** First slots of the pairs that a region uses as vectors: it keeps each in one variable. */
-export function findPairs({ blocks }: Region): ReadonlySet<number> {
+export function findPairs({ blocks }: Pick<Region, "blocks">): ReadonlySet<number> {
   const found = new Set<number>();
   for (const { ir: { code }, terminator } of blocks) {
     for (let at = 0; at < terminator; at += WORDS) {

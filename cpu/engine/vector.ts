@@ -7,10 +7,11 @@
  *
  * @module
  */
-import type { Arena } from "../../mmu/arena.ts";
+import { Page } from "../../mmu/address_space.ts";
+import { type Arena, PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
 import { FIRST_VECTOR_OP, Fp, OPS, Slot } from "../ir/ops.ts";
 import { fresh } from "./fresh.ts";
-import type { SlowPath } from "./slow_memory.ts";
+import { SlowMemory, type SlowPath } from "./slow_memory.ts";
 import type { SoftFloat } from "./softfloat.ts";
 import { makeFloatOp, makeScalarFloatOp, type VectorOp } from "./vector_float.ts";
 import * as hash from "./vector_hash.ts";
@@ -127,8 +128,15 @@ export class VectorOps {
   /** Operands of hashes. */
   readonly #words = [0, 1, 2].map(() => new Int32Array(4));
 
+  /** Guest memory, where the page table says what may be accessed. */
+  readonly #memory: DataView | undefined;
+
   constructor(arena: Arena, slow: SlowPath, float: SoftFloat) {
     this.#arena = arena;
+    const { m8 } = arena;
+    if (slow instanceof SlowMemory) {
+      this.#memory = new DataView(m8.buffer, m8.byteOffset, m8.byteLength);
+    }
     this.#slow = slow;
     this.#float = float;
     const { buffer, byteOffset, byteLength } = arena.r, n = byteLength;
@@ -341,8 +349,20 @@ export class VectorOps {
 
   // ---- memory ----
 
+  /** Whether 16 bytes at a slot's address plus an offset are in one page with a right. */
+  #isFast(a: number, offset: number, right: number): boolean {
+    const { r, pages } = this.#arena, at = (r[2 * a] >>> 0) + offset;
+    return this.#memory !== undefined && r[2 * a + 1] === 0 && at >= 0 && at <= 0xffff_ffff &&
+      (at & (PAGE_SIZE - 1)) <= PAGE_SIZE - 16 && (pages[at >>> PAGE_SHIFT] & right) !== 0;
+  }
+
   #load(d: number, a: number, c: number, j: number): boolean {
     const { r } = this.#arena, slow = this.#slow;
+    if (this.#isFast(a, c, Page.LOAD)) {
+      const memory = this.#memory!, at = (r[2 * a] >>> 0) + c;
+      for (let i = 0; i < 4; i++) r[2 * d + i] = memory.getInt32(at + 4 * i, true);
+      return true;
+    }
     const [lo, hi] = this.#address(a, c, j), [lo8, hi8] = next8(lo, hi);
     if (!slow.load(lo, hi, 8)) return false;
     const low = slow.lo, high = slow.hi;
@@ -357,6 +377,11 @@ export class VectorOps {
   /** Stores both halves or nothing: of two pages the second is tried first, with what is there. */
   #store(a: number, b: number, c: number, j: number): boolean {
     const { r } = this.#arena, slow = this.#slow;
+    if (this.#isFast(a, c, Page.STORE)) {
+      const memory = this.#memory!, at = (r[2 * a] >>> 0) + c;
+      for (let i = 0; i < 4; i++) memory.setInt32(at + 4 * i, r[2 * b + i], true);
+      return true;
+    }
     const [lo, hi] = this.#address(a, c, j), [lo8, hi8] = next8(lo, hi);
     const low = r[2 * b], high = r[2 * b + 1], low8 = r[2 * b + 2], high8 = r[2 * b + 3];
     if ((lo & 4095) > 4096 - 16) {
@@ -445,11 +470,16 @@ export class VectorOps {
           return true;
         };
       case "vadd":
-        return this.#binary(bits, true, (x, y) => x + y, (x, y) => x + y);
+        return this.#binary(bits, true, (x, y) => x + y, (x, y) => BigInt.asIntN(64, x + y));
       case "vsub":
-        return this.#binary(bits, true, (x, y) => x - y, (x, y) => x - y);
+        return this.#binary(bits, true, (x, y) => x - y, (x, y) => BigInt.asIntN(64, x - y));
       case "vmul":
-        return this.#binary(bits, true, (x, y) => Math.imul(x, y), (x, y) => x * y);
+        return this.#binary(
+          bits,
+          true,
+          (x, y) => Math.imul(x, y),
+          (x, y) => BigInt.asIntN(64, x * y),
+        );
       case "vneg":
         return bits === 64
           ? fresh(makeUnaryLong)(q, (x) => -x)

@@ -167,14 +167,8 @@ class FloatWriter {
     this.#slowIfAny(slow);
   }
 
-  /** Goes to the slow path if a lane of the local's vector is no ordinary result, given the limit. */
-  #needOrdinary(
-    local: number,
-    limit: Limit,
-    bits: number,
-    underflows: boolean,
-    slow: number,
-  ): void {
+  /** Pushes a mask of the lanes of the local's vector that are no ordinary results, given the limit. */
+  #pushOdd(local: number, limit: Limit, bits: number, underflows: boolean): void {
     const { w, limits } = this.#c;
     w.localGet(local);
     w.i32Const(1);
@@ -186,9 +180,8 @@ class FloatWriter {
     }
     w.localGet(limits.get(limit)!);
     w.op(Op.i32x4_splat);
-    w.op(Op.i32x4_ge_u);
     // Of doubles the high word says it, which has the mask's sign.
-    this.#slowIfAny(slow, bits);
+    w.op(Op.i32x4_ge_u);
   }
 
   /** Pops the vector of results into the destination, with 0 in what are no lanes of the operation. */
@@ -210,20 +203,123 @@ class FloatWriter {
 
   arithmetic(): void {
     const { w } = this.#c, { op, operands, underflows } = ARITHMETIC[this.#base];
-    const result = this.#scratch("vector0"), j = this.#j;
-    this.#guarded((slow) => {
-      [this.#a, this.#b, this.#third].slice(0, operands).forEach((slot, i) => {
-        this.#get(slot);
-        const negative = operands === 3 &&
-          ((i === 0 && (j & Fp.NEG_PRODUCT) !== 0) || (i === 2 && (j & Fp.NEG_ADDEND) !== 0));
-        if (negative) this.#op("neg");
-      });
-      this.#op(op);
-      w.localSet(result);
-      const limit = vectorLimitOf(this.#block.ir.code[this.#at])!;
-      this.#needOrdinary(result, limit, this.#bits, underflows, slow);
-      w.localGet(result);
-    });
+    const result = this.#scratch("vector0"), odd = this.#scratch("vector1");
+    guarded(
+      this.#c,
+      this.#block,
+      this.#at,
+      (slow) => {
+        for (let i = 0; i < operands; i++) this.#operand(i);
+        this.#op(op);
+        w.localSet(result);
+        const limit = vectorLimitOf(this.#block.ir.code[this.#at])!;
+        this.#pushOdd(result, limit, this.#bits, underflows);
+        w.localTee(odd);
+        this.#slowIfAny(slow);
+        w.localGet(result);
+      },
+      () => this.#put(),
+      (done) => {
+        // Lanes that are exact change no flag either.
+        if (!this.#c.layout.fused) return;
+        const no = w.block();
+        w.i32Const(0);
+        w.load(Op.i32_load, 2, Slot.FP_RM * 8);
+        slowIf(this.#c, no);
+        this.#pushInexact(result);
+        w.localGet(odd);
+        w.op(Op.v128_and);
+        this.#slowIfAny(no);
+        w.localGet(result);
+        this.#put();
+        w.br(w.depthTo(done));
+        w.end();
+      },
+    );
+  }
+
+  /** Pushes an operand of the operation, with its sign. */
+  #operand(i: number): void {
+    const slot = [this.#a, this.#b, this.#third][i], j = this.#j;
+    this.#get(slot);
+    const negative = this.#base === "vfma" &&
+      ((i === 0 && (j & Fp.NEG_PRODUCT) !== 0) || (i === 2 && (j & Fp.NEG_ADDEND) !== 0));
+    if (negative) this.#op("neg");
+  }
+
+  /** Pushes a mask of the lanes of which it is not certain that the result is exact, to nearest; see exact.ts. */
+  #pushInexact(result: number): void {
+    const { w } = this.#c, product = this.#scratch("vector2");
+    const get = (local: number) => () => w.localGet(local),
+      operand = (i: number) => () => this.#operand(i);
+    switch (this.#base) {
+      case "vfadd":
+        return this.#pushInexactSum(operand(0), operand(1), get(result), "sub");
+      case "vfsub":
+        // The difference less the minuend is the subtrahend negated; plus the subtrahend, the minuend.
+        return this.#pushInexactSum(operand(0), operand(1), get(result), "add");
+      case "vfmul":
+        return this.#pushInexactProduct(operand(0), operand(1), get(result));
+      case "vfdiv":
+        return this.#pushInexactProduct(get(result), operand(1), operand(0));
+      case "vfsqrt":
+        return this.#pushInexactProduct(get(result), get(result), operand(0));
+      default:
+        operand(0)();
+        operand(1)();
+        this.#op("mul");
+        w.localSet(product);
+        this.#pushInexactProduct(operand(0), operand(1), get(product));
+        this.#pushInexactSum(get(product), operand(2), get(result), "sub");
+        w.op(Op.v128_or);
+    }
+  }
+
+  #pushInexactSum(a: () => void, b: () => void, sum: () => void, back: "add" | "sub"): void {
+    const { w } = this.#c;
+    sum();
+    a();
+    this.#op("sub");
+    b();
+    if (back === "add") this.#op("neg");
+    this.#op("ne");
+    sum();
+    b();
+    this.#op(back);
+    a();
+    this.#op("ne");
+    w.op(Op.v128_or);
+  }
+
+  /** Where `product` is not that of `a` and `b`, or so small that the difference may be no number. */
+  #pushInexactProduct(a: () => void, b: () => void, product: () => void): void {
+    const { w } = this.#c;
+    const splat = (value: number) => {
+      if (this.#bits === 64) w.f64Const(value);
+      else w.f32Const(value);
+      this.#op("splat");
+    };
+    a();
+    b();
+    product();
+    this.#op("neg");
+    this.#op("relaxed_madd");
+    splat(0);
+    this.#op("ne");
+    // Below, only a zero that came from one.
+    product();
+    this.#op("abs");
+    splat(this.#bits === 64 ? 2 ** -900 : 2 ** -100);
+    this.#op("lt");
+    a();
+    splat(0);
+    this.#op("ne");
+    w.op(Op.v128_and);
+    b();
+    splat(0);
+    this.#op("ne");
+    w.op(Op.v128_and);
+    w.op(Op.v128_or);
   }
 
   compare(): void {
@@ -406,7 +502,8 @@ class FloatWriter {
         w.op(Op.v128_or);
         w.localSet(result);
       }
-      this.#needOrdinary(result, "product32", 32, true, slow);
+      this.#pushOdd(result, "product32", 32, true);
+      this.#slowIfAny(slow, 32);
       w.localGet(result);
       w.v128Const(-1, first ? 0 : -1, 0, 0);
       w.op(Op.v128_and);
