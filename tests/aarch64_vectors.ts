@@ -137,11 +137,15 @@ export interface State {
   memory: Uint8Array;
 }
 
-/** Executes one instruction at a time. */
+/** Executes a few instructions at a time. */
 export class VectorMachine {
   readonly space: AddressSpace = new AddressSpace(new Arena(MEMORY));
   readonly cpu: Cpu;
   #next = CODE;
+  /** Instructions executed by compiled code. */
+  get compiled(): number {
+    return this.cpu.tierInstructions;
+  }
 
   constructor(options: (space: AddressSpace) => CpuOptions = () => ({})) {
     this.space.map(CODE, SCRATCH - CODE, 7);
@@ -149,14 +153,15 @@ export class VectorMachine {
     this.cpu = new Cpu(new VectorIsa(), this.space, options(this.space));
   }
 
-  /** Executes an instruction on a state; the reason why it stopped is `Trap.SYSCALL` if all is well. */
-  run(word: number, state: State): { reason: number; state: State } {
+  /** Executes instructions on a state; the reason why they stopped is `Trap.SYSCALL` if all is well. */
+  run(list: readonly number[], state: State): { reason: number; state: State } {
     const { cpu, space } = this, { slots } = cpu;
-    if (this.#next + 64 > SCRATCH) throw new Error("Cannot run more instructions: no room");
+    const bytes = 28 + 4 * list.length;
+    if (this.#next + bytes > SCRATCH) throw new Error("Cannot run more instructions: no room");
     const start = this.#next;
-    const words = [WRITE_FPCR, STOP, WRITE_FPSR, STOP, word, STOP, READ_FPSR, STOP];
-    space.hostView(start, 32)!.set(new Uint8Array(new Int32Array(words).buffer));
-    this.#next += 32;
+    const words = [WRITE_FPCR, STOP, WRITE_FPSR, STOP, READ_FPSR, STOP, ...list, STOP];
+    space.hostView(start, bytes)!.set(new Uint8Array(new Int32Array(words).buffer));
+    this.#next += bytes;
     slots.set(new BigInt64Array(state.v.buffer, state.v.byteOffset, 64), V_BASE);
     slots.set(new BigInt64Array(state.x.buffer, state.x.byteOffset, 8), X_BASE);
     slots[FLAGS] = state.nzcv;
@@ -169,7 +174,7 @@ export class VectorMachine {
     go(0);
     slots[CONTROL] = state.fpsr;
     go(8);
-    const reason = go(16);
+    const reason = go(24);
     const after: State = {
       v: new BigUint64Array(slots.slice(V_BASE, V_BASE + 64).buffer),
       x: new BigUint64Array(slots.slice(X_BASE, X_BASE + 8).buffer),
@@ -178,7 +183,7 @@ export class VectorMachine {
       fpsr: 0n,
       memory: space.hostView(SCRATCH, SCRATCH_BYTES)!.slice(),
     };
-    go(24);
+    go(16);
     after.fpsr = slots[CONTROL];
     return { reason, state: after };
   }
@@ -212,7 +217,7 @@ const registers = (n: number, f: (i: number) => string) =>
   Array.from({ length: n }, (_, i) => f(i)).join("\n");
 
 /** Assembly of a program that executes the instructions, each on its state of a file, and prints the states. */
-function program(words: readonly number[], input: string): string {
+function program(lists: readonly (readonly number[])[], input: string): string {
   const bytes = STATE_WORDS * 8;
   return `
 .global _start
@@ -258,10 +263,14 @@ _start:
   add x28, x28, :lo12:input
   adrp x27, output
   add x27, x27, :lo12:output
-${words.map((word) => `  bl load\n  .inst ${word >>> 0}\n  bl save`).join("\n")}
+${
+    lists.map((list) =>
+      ["bl load", ...list.map((word) => `.inst ${word >>> 0}`), "bl save"].join("\n")
+    ).join("\n")
+  }
   adrp x1, output
   add x1, x1, :lo12:output
-  ldr x20, =${bytes * words.length}
+  ldr x20, =${bytes * lists.length}
 1:
   mov x0, #1
   mov x2, x20
@@ -278,7 +287,7 @@ ${words.map((word) => `  bl load\n  .inst ${word >>> 0}\n  bl save`).join("\n")}
 input: .incbin "${input}"
 .bss
 .balign 16
-output: .skip ${bytes * words.length}
+output: .skip ${bytes * lists.length}
 `;
 }
 
@@ -293,7 +302,7 @@ async function run(command: string, args: string[]): Promise<Uint8Array> {
 
 /** The states after the instructions, by qemu-aarch64. */
 export async function runQemu(
-  words: readonly number[],
+  lists: readonly (readonly number[])[],
   states: readonly State[],
 ): Promise<State[]> {
   const folder = await Deno.makeTempDir();
@@ -303,7 +312,7 @@ export async function runQemu(
       pack(state, packed.subarray(i * STATE_WORDS, (i + 1) * STATE_WORDS))
     );
     await Deno.writeFile(`${folder}/input`, new Uint8Array(packed.buffer));
-    await Deno.writeTextFile(`${folder}/p.s`, program(words, `${folder}/input`));
+    await Deno.writeTextFile(`${folder}/p.s`, program(lists, `${folder}/input`));
     await run("aarch64-linux-gnu-as", [
       "-march=armv8-a+crypto",
       "-o",

@@ -13,7 +13,7 @@ import {
   type State,
   VectorMachine,
 } from "./aarch64_vectors.ts";
-import { compiling, scaled, seeded } from "./configuration.ts";
+import { compiling, PASSES, scaled, seeded } from "./configuration.ts";
 import { Random } from "./fuzz/random.ts";
 import { testWith } from "./tools.ts";
 
@@ -160,11 +160,11 @@ for (const [page, rows] of Object.entries(PAGES)) {
       }
     }
     for (const row of rows) assert(seen.has(row), `no instruction for ${row.name} ${row.pattern}`);
-    const want = await runQemu(words, states);
+    const want = await runQemu(words.map((word) => [word]), states);
     const failures = new Map<string, string>();
     for (const machine of [new VectorMachine(), new VectorMachine((space) => compiling(space))]) {
       words.forEach((word, i) => {
-        const { reason, state } = machine.run(word, states[i]);
+        const { reason, state } = machine.run([word], states[i]);
         const lines = reason === Trap.SYSCALL
           ? differences(want[i], state)
           : [`stopped with ${reason}`];
@@ -184,4 +184,82 @@ for (const [page, rows] of Object.entries(PAGES)) {
     }
     assertEquals([...failures.values()].join("\n"), "");
   });
+}
+
+testWith(TOOLS, "random sequences of instructions do what qemu-aarch64 does", async () => {
+  const random = new Random(seeded(4000)), lists: number[][] = [], states: State[] = [];
+  const pages = Object.entries(PAGES).map(([page, rows]) => ({
+    memory: page === "memory",
+    rows: DECODER.rows.filter(({ row }) => rows.includes(row) && !/imm19/.test(row.pattern)),
+  }));
+  for (let n = 0; n < scaled(300); n++) {
+    const list: number[] = [];
+    while (list.length < 30) {
+      const { rows, memory } = random.pick(pages);
+      const word = anyWord(random.pick(rows), random, memory);
+      // What writes the base would lead away from the memory.
+      if (random.chance(0.2)) list.push(insertOf(random));
+      if (word !== undefined && !(memory && writesBase(word)) && !writesInteger(word)) {
+        list.push(word);
+      }
+    }
+    // The same few registers, so that results are used.
+    if (n % 2 === 0) list.forEach((word, i) => list[i] = fewRegisters(word));
+    lists.push(list);
+    states.push(anyState(random, random.chance(0.5), n % 3 !== 0));
+  }
+  const want = await runQemu(lists, states);
+  for (const compile of [false, true]) {
+    const machine = new VectorMachine(
+      compile ? (space) => compiling(space) : () => ({ passes: PASSES }),
+    );
+    lists.forEach((list, i) => {
+      const { reason, state } = machine.run(list, states[i]);
+      const lines = reason === Trap.SYSCALL ? differences(want[i], state) : [`stopped: ${reason}`];
+      const text = list.map((word) => {
+        const name = DECODER.decode(word)!.row.name;
+        return `${name} ${(word >>> 0).toString(16)}`;
+      });
+      assertEquals(lines.join("\n"), "", `list ${i}, compiled ${compile}: ${text.join(", ")}`);
+    });
+    assert(!compile || machine.compiled > 20 * lists.length);
+  }
+});
+
+/** INS of a general-purpose register, or a move to a scalar: halves of registers are written one by one. */
+function insertOf(random: Random): number {
+  const d = random.below(4), n = random.below(7);
+  const insert = 0x4e08_1c00 | random.below(2) << 20 | n << 5 | d;
+  const scalar = random.pick([0x9e67_0000 | n << 5 | d, 0x1e60_4000 | random.below(4) << 5 | d]);
+  return random.chance(0.6) ? insert : scalar;
+}
+
+/** Whether an instruction on memory writes its base register. */
+function writesBase(word: number): boolean {
+  const { pattern } = DECODER.decode(word)!.row;
+  return /imm9 (01|11) rn|101 1 0 (01|11)|00110(01|11) /.test(pattern);
+}
+
+/** Whether an instruction writes a general-purpose register that accesses use. */
+function writesInteger(word: number): boolean {
+  const { pattern } = DECODER.decode(word)!.row;
+  const general =
+    /1 (00|01|10|11) (000|001|100|101|110) 000000 rn rd$|0 11 00[01] scale|0101 1 rn|0111 1 rn/;
+  return general.test(pattern) && [1, 7].includes(word & 31);
+}
+
+/** The instruction with V0 to V3 in place of others, where it can't go wrong. */
+function fewRegisters(word: number): number {
+  const found = DECODER.decode(word)!, { pattern } = found.row;
+  let changed = word;
+  const fields = new Map(
+    DECODER.rows.find(({ row }) => row === found.row)!.extractors.map((e) => [e.name, e.slices]),
+  );
+  for (const name of ["rd", "rt", "ra", "rn", "rm"]) {
+    const slices = fields.get(name);
+    const isVector = !/000000 rn rd|scale rn rd|0 0[01][01]1 1 rn rd/.test(pattern) &&
+      (fields.has("rt") ? name === "rt" : true);
+    if (slices && isVector && !fields.has("rt2")) changed &= ~(28 << slices[0].from);
+  }
+  return DECODER.decode(changed)?.row === found.row ? changed : word;
 }
