@@ -22,13 +22,20 @@ export function collectRegions(
   options: (pc: number) => RegionOptions = () => ({}),
 ): Region[] {
   const regions: Region[] = [], seen = new Set<number>();
+  // Blocks are asked for again and again: for the size of a function, for its copies, for other regions.
+  const lifted = new Map<number, ReturnType<Lift>>();
+  const liftOnce: Lift = (at, limit) => {
+    if (limit !== undefined) return lift(at, limit);
+    if (!lifted.has(at)) lifted.set(at, lift(at));
+    return lifted.get(at);
+  };
   const queue = [pc];
   let count = 0;
   for (const at of queue) {
     if (seen.has(at)) continue;
     seen.add(at);
     if (at !== pc && !wanted(at)) continue;
-    const region = formRegion(at, lift, options(at));
+    const region = formRegion(at, liftOnce, options(at));
     if (!region) continue;
     if (region.count < 2) {
       if (at === pc) return regions;
