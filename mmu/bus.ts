@@ -114,8 +114,10 @@ export class Bus {
   /** Offset in guest memory of `size` bytes at a physical address, or -1 if they are not all memory. */
   ramOffset(address: number, size: number): number {
     if (address >= this.ramBase && address + size <= this.ramEnd) return address - this.ramBase;
-    for (const { start, size: length, offset } of this.#windows) {
-      if (address >= start && address + size <= start + length) return address - start + offset;
+    const windows = this.#windows;
+    for (let i = 0; i < windows.length; i++) {
+      const window = windows[i], at = address - window.start;
+      if (at >= 0 && at + size <= window.size) return at + window.offset;
     }
     return -1;
   }

@@ -97,6 +97,7 @@ export class SystemMemory implements SlowPath {
       const second = this.tlb.find(hart.dataContext, store, ...this.#next(lo, hi, inPage));
       return first >= 0 && second === first - (lo & (PAGE_SIZE - 1)) + PAGE_SIZE ? first : -1;
     }
+    if (store && (lo & -PAGE_SIZE) === this.#storeLo && this.#deviceKnown(hi)) return -1;
     if (hart.translate(lo, hi, store ? Access.STORE : Access.LOAD, size) !== Walk.OK) return -1;
     const offset = this.#bus.ramOffset(hart.physical, size);
     if (offset < 0) return -1;
@@ -149,14 +150,10 @@ export class SystemMemory implements SlowPath {
   store(addressLo: number, addressHi: number, size: number, lo: number, hi: number): boolean {
     const inPage = PAGE_SIZE - (addressLo & (PAGE_SIZE - 1)), bus = this.#bus;
     if (inPage < size) return this.#storeCrossing(addressLo, addressHi, size, inPage, lo, hi);
-    const { hart, tlb } = this;
+    const { hart } = this;
     // A misaligned address is in no such page.
     const inPageOfDevice = addressLo & (-PAGE_SIZE | size - 1);
-    if (
-      inPageOfDevice === this.#storeLo && addressHi === this.#storeHi &&
-      tlb === this.#storeTlb && tlb.flushes === this.#storeFlushes &&
-      hart.dataContext === this.#storeContext
-    ) {
+    if (inPageOfDevice === this.#storeLo && this.#deviceKnown(addressHi)) {
       const at = this.#storeAt + (addressLo & (PAGE_SIZE - 1));
       if (!bus.give(this.#storeDevice!, at, size, lo, hi)) {
         return this.#memoryFault(Access.STORE, Walk.ACCESS, addressLo, addressHi);
@@ -176,6 +173,13 @@ export class SystemMemory implements SlowPath {
       if (whole) this.#keepStore(addressLo, addressHi, physical);
     } else this.#enter(addressLo, addressHi, true);
     return true;
+  }
+
+  /** Whether the page of the last store to a device is still where it was, if its low word is the same. */
+  #deviceKnown(hi: number): boolean {
+    const { tlb } = this;
+    return hi === this.#storeHi && tlb === this.#storeTlb && tlb.flushes === this.#storeFlushes &&
+      this.hart.dataContext === this.#storeContext;
   }
 
   /** Drivers write to the same page again and again: keeps its device, as the TLB has pages of memory only. */
