@@ -36,7 +36,8 @@ Usage: deno run -A mod.ts [options] [program [args...]]
   Object.keys(ALL_PASSES).join(",")
 }
   --jobs N                most C compilers at a time for native code (default: processors - 1)
-  --cache info|clear      say what is in the cache of native code, or delete it; no program is run
+  --cache info|clear      say what is in the cache of translated code, or delete it; no program is run
+  --compile DIR           translate the program to native code into DIR, a cache for TRAPDOOR_CACHE; it is not run
   --max-instructions N    stop after N guest instructions
   --trace[=FILE]          write each instruction to standard error or a file
   --strace                write each system call to standard error
@@ -80,6 +81,7 @@ const STRINGS = [
     "dump-wasm",
     "jobs",
     "cache",
+    "compile",
   ],
   ...["max-instructions", "trace", "stats"],
   ...SYSTEM_STRINGS,
@@ -364,7 +366,7 @@ export async function main(args: string[]): Promise<number> {
   }
 }
 
-/** `--cache`: what native code is remembered. */
+/** `--cache`: what translated code is remembered. */
 async function aboutCache(what: "info" | "clear"): Promise<number> {
   const { NativeError, openCache } = await import("./ffi/native.ts");
   try {
@@ -377,6 +379,21 @@ async function aboutCache(what: "info" | "clear"): Promise<number> {
     error(cause.message);
     return FAILED;
   }
+}
+
+/** `--compile`: a program's translations, made before it is run. */
+async function compile(program: string[], directory: string, jobs?: number): Promise<number> {
+  if (program.length !== 1) {
+    throw new UsageError("--compile needs a program, without arguments; try --help");
+  }
+  const { compileProgram } = await import("./machine/ahead.ts");
+  const { units, entries } = await compileProgram({
+    program: program[0],
+    directory,
+    ...(jobs === undefined ? {} : { jobs }),
+  });
+  console.log(`${units} translations, ${entries} entries in ${directory}`);
+  return 0;
 }
 
 async function run({ values, flags, program }: Parsed): Promise<number> {
@@ -393,6 +410,10 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
   if (cache !== undefined) {
     return await aboutCache(oneOf("cache", cache, ["info", "clear"]));
   }
+  const jobs = one("jobs") === undefined ? undefined : parseCount("jobs", one("jobs")!);
+  if (jobs === 0) throw new UsageError("--jobs 0: at least one compiler is needed");
+  const directory = one("compile");
+  if (directory !== undefined) return await compile(program, directory, jobs);
   const system = [...SYSTEM_STRINGS, ...SYSTEM_FLAGS].filter((name) =>
     values[name] !== undefined || flags.has(name)
   );
@@ -446,11 +467,7 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
   if (kept !== undefined) options.cache = kept;
   const without = one("without-passes");
   if (without !== undefined) options.passes = parsePasses(without);
-  const jobs = one("jobs");
-  if (jobs !== undefined) {
-    options.jobs = parseCount("jobs", jobs);
-    if (options.jobs === 0) throw new UsageError("--jobs 0: at least one compiler is needed");
-  }
+  if (jobs !== undefined) options.jobs = jobs;
   const limit = one("max-instructions");
   const maxInstructions = limit === undefined ? Infinity : parseCount("max-instructions", limit);
   const stats = one("stats");

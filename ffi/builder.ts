@@ -68,9 +68,9 @@ export class Builder {
     return this.#job(this.#prelude + text, unitFlags(features, level), unitLibraries(features));
   }
 
-  #files({ source, flags, libraries }: Job): { input: string; output: string; args: string[] } {
+  /** Temporary files for a job, and the compiler's arguments. */
+  #files({ flags, libraries }: Job): { input: string; output: string; args: string[] } {
     const input = this.cache.temporary(".c"), output = this.cache.temporary(SUFFIX);
-    Deno.writeTextFileSync(input, source);
     return { input, output, args: [...flags, "-o", output, input, ...libraries] };
   }
 
@@ -85,6 +85,7 @@ export class Builder {
     if (found !== undefined) return found;
     const compiler = this.#compilerFor(), { input, output, args } = this.#files(job);
     try {
+      Deno.writeTextFileSync(input, job.source);
       await compiler.run(args);
       return this.cache.store(job.key, output);
     } finally {
@@ -98,6 +99,7 @@ export class Builder {
     if (found !== undefined) return found;
     const compiler = this.#compilerFor(), { input, output, args } = this.#files(job);
     try {
+      Deno.writeTextFileSync(input, job.source);
       compiler.runSync(args);
       return this.cache.store(job.key, output);
     } finally {

@@ -10,7 +10,15 @@ import { Cache } from "./cache.ts";
 import { Compiler } from "./compiler.ts";
 import { Helper } from "./helper.ts";
 import { cacheDirectory, variable } from "./cache_directory.ts";
-import { hasManifest, type ManifestUnit, readManifest, writeManifest } from "./manifest.ts";
+import { type AheadOptions, translateAhead } from "./ahead.ts";
+import {
+  type CodeRange,
+  hashCode,
+  hasManifest,
+  type ManifestUnit,
+  readManifest,
+  writeManifest,
+} from "./manifest.ts";
 import { unsupported, VARIABLES } from "./platform.ts";
 import { NativeTier } from "./tier.ts";
 
@@ -39,6 +47,21 @@ function granted(descriptor: Deno.PermissionDescriptor): boolean {
   return Deno.permissions.querySync(descriptor).state === "granted";
 }
 
+/** The translation cache in a directory. @throws {NativeError} If it can't be used. */
+function cacheAt(directory: string): Cache {
+  if (!granted({ name: "write", path: directory }) || !granted({ name: "read", path: directory })) {
+    throw new NativeError(
+      `no access to the translation cache: run with --allow-read=${directory} --allow-write=${directory}`,
+    );
+  }
+  try {
+    return new Cache(directory);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : cause;
+    throw new NativeError(`no translation cache: ${why}`, { cause });
+  }
+}
+
 /** The translation cache of this user. @throws {NativeError} If there is no place for it. */
 export function openCache(): Cache {
   const directory = cacheDirectory();
@@ -49,22 +72,22 @@ export function openCache(): Cache {
       } (--allow-env), or set TRAPDOOR_CACHE to a directory`,
     );
   }
-  if (!granted({ name: "write", path: directory }) || !granted({ name: "read", path: directory })) {
-    throw new NativeError(
-      `no access to the translation cache: run with --allow-read=${directory} --allow-write=${directory}`,
-    );
-  }
-  try {
-    return new Cache(directory);
-  } catch (error) {
-    throw new NativeError(
-      `no translation cache: ${error instanceof Error ? error.message : error}`,
-      {
-        cause: error,
-      },
-    );
-  }
+  return cacheAt(directory);
 }
+
+/** A compiler that may be run. @throws {NativeError} If there is none. */
+function allowed(compiler: Compiler | undefined): Compiler {
+  if (!compiler) {
+    throw new NativeError("no C compiler: install gcc or clang, or name one by TRAPDOOR_CC");
+  }
+  if (!granted({ name: "run", command: compiler.path })) {
+    throw new NativeError(`compiling needs a permission: run with --allow-run=${compiler.path}`);
+  }
+  return compiler;
+}
+
+/** How many compilers there are at a time if nothing is said. */
+const defaultJobs = () => Math.max(1, navigator.hardwareConcurrency - 1);
 
 /** Whether an earlier run of a program left translations that {@linkcode openNative} can load at once. */
 export function knowsProgram(program: string): boolean {
@@ -99,16 +122,12 @@ export async function openNative(arena: Arena, options: OpenOptions = {}): Promi
   // What was made before needs no compiler.
   const ready = made ?? (manifest && cache.find(manifest.helper));
   if (!mayCompile && (options.wait || !manifest || ready === undefined)) {
-    throw new NativeError(
-      found
-        ? `compiling needs a permission: run with --allow-run=${found.path}`
-        : "no C compiler: install gcc or clang, or name one by TRAPDOOR_CC",
-    );
+    allowed(found);
   }
   const builder = await Builder.open(cache, mayCompile ? found : undefined);
   const helperJob = builder.helperJob();
   const known = mayCompile ? cache.find(helperJob.key) : ready;
-  const jobs = options.jobs ?? Math.max(1, navigator.hardwareConcurrency - 1);
+  const jobs = options.jobs ?? defaultJobs();
   const build = async () => {
     try {
       const helper = new Helper(made ?? known ?? await builder.build(helperJob), arena);
@@ -130,4 +149,47 @@ export async function openNative(arena: Arena, options: OpenOptions = {}): Promi
     }
   };
   return { now: made !== undefined || known !== undefined, ready: build() };
+}
+
+/** What {@linkcode openAhead} is asked for. */
+export interface AheadRequest extends Pick<AheadOptions, "lift" | "roots" | "progress"> {
+  /** Directory that becomes a cache. */
+  directory: string;
+  /** Name of the program, as in {@linkcode OpenOptions}. */
+  program: string;
+  /** Most compilers at a time. */
+  jobs?: number;
+}
+
+/**
+ * Translates all of a program that is in memory into a cache.
+ *
+ * @throws {NativeError} If that can't be done here.
+ */
+export async function openAhead(
+  arena: Arena,
+  request: AheadRequest,
+): Promise<{ units: number; entries: number }> {
+  const reason = unsupported();
+  if (reason !== undefined) throw new NativeError(reason);
+  const { directory, program, jobs = defaultJobs(), ...rest } = request;
+  const cache = cacheAt(directory);
+  if (!granted({ name: "ffi", path: directory })) {
+    throw new NativeError(`native code needs a permission: run with --allow-ffi=${directory}`);
+  }
+  const builder = await Builder.open(cache, allowed(Compiler.find(variable)));
+  const helperJob = builder.helperJob();
+  try {
+    const helper = new Helper(await builder.build(helperJob), arena), { features } = helper;
+    helper.close();
+    const hash = (blocks: readonly CodeRange[]) => hashCode(arena, blocks);
+    const units = await translateAhead({ ...rest, builder, features, hash, jobs });
+    writeManifest(cache, program, { helper: helperJob.key, features, units });
+    return {
+      units: units.length,
+      entries: units.reduce((sum, unit) => sum + unit.entries.length, 0),
+    };
+  } catch (cause) {
+    throw new NativeError(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
 }

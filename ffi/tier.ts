@@ -72,6 +72,8 @@ export class NativeTier implements CompilingTier {
   readonly #entries = new Map<number, number>();
   /** Addresses whose compilation was put off. */
   readonly #wanted = new Set<number>();
+  /** Addresses whose compilation failed. */
+  readonly #declined = new Set<number>();
   #running = 0;
   #closed = false;
 
@@ -84,7 +86,7 @@ export class NativeTier implements CompilingTier {
 
   add([region]: readonly Region[]): Compilation | undefined {
     const services = this.#services, { builder, level = 2, wait, jobs = 1 } = this.#options;
-    if (!builder.compiler) return undefined;
+    if (!builder.compiler || this.#declined.has(region.pc)) return undefined;
     // Backdoor calls must leave native code, but not wasm.
     if (!wait && region.blocks.some(({ ending }) => ending === Ending.BACKDOOR)) return undefined;
     if (!wait && this.#running >= jobs) {
@@ -111,8 +113,18 @@ export class NativeTier implements CompilingTier {
     this.drop(region.pc);
     this.#translations.set(region.pc, translation);
     this.stats.milliseconds += performance.now() - start;
-    if (wait) this.#load(translation, builder.buildSync(job));
-    else if (!this.#loadKnown(translation)) {
+    if (wait) {
+      try {
+        this.#load(translation, builder.buildSync(job));
+      } catch (error) {
+        // Without anybody to tell, going on in another tier would hide it.
+        if (!this.#options.note) throw error;
+        this.#failed(error);
+        this.#declined.add(region.pc);
+        this.drop(region.pc);
+        return undefined;
+      }
+    } else if (!this.#loadKnown(translation)) {
       const work = this.#compile(translation, job);
       this.idle = this.idle.then(() => work);
     }
@@ -158,7 +170,11 @@ export class NativeTier implements CompilingTier {
       }
     } catch (error) {
       // Another tier goes on with this unit.
-      if (!this.#closed) this.#failed(error);
+      if (!this.#closed) {
+        this.#failed(error);
+        this.#declined.add(translation.pc);
+        if (!translation.dropped) this.drop(translation.pc);
+      }
     } finally {
       this.stats.milliseconds += performance.now() - start;
       this.#running--;

@@ -23,6 +23,8 @@ export interface Unit {
   readonly pc: number;
   /** Blocks in the order in which they are printed. */
   readonly blocks: readonly RegionBlock[];
+  /** Guest addresses of the functions in it. */
+  readonly roots: ReadonlySet<number>;
   /** Position of a guest address in `blocks`. */
   readonly index: ReadonlyMap<number, number>;
   /** Guest addresses at which the unit may be entered. */
@@ -41,11 +43,13 @@ export const isShort = (pc: number): boolean => pc >= 0 && pc < 0x8000_0000;
  *
  * @param known Guest addresses of code that is known to be entered from elsewhere. Those that lie between the region's
  * blocks become part of the unit if it has indirect jumps, because they are likely to be these jumps' targets.
+ * @param more Functions that become part of it, too, until it has `count` instructions.
  */
 export function formUnit(
   region: Region,
   lift: Lift,
   known: Iterable<number>,
+  more: { readonly pcs: readonly number[]; readonly count: number } = { pcs: [], count: 0 },
 ): Unit {
   const blocks: RegionBlock[] = [], index = new Map<number, number>();
   const roots = new Set<number>();
@@ -94,6 +98,7 @@ export function formUnit(
   if (jumps) {
     for (const pc of hot) if (pc >= low && pc <= high) follow(pc, MAX_UNIT_INSNS - count);
   }
+  for (const pc of more.pcs) if (count < more.count) follow(pc, MAX_UNIT_INSNS - count);
   const most = Math.min(MAX_UNIT_INSNS, count + MAX_CALLEE_INSNS);
   for (const callee of queue) {
     follow(callee, Math.min(most - count, hot.has(callee) ? Infinity : SMALL_CALLEE_INSNS));
@@ -115,5 +120,5 @@ export function formUnit(
     }
     returns.set(ir.pc, [...found]);
   }
-  return { pc: region.pc, blocks, index, entries: [...entries], returns, count };
+  return { pc: region.pc, blocks, roots, index, entries: [...entries], returns, count };
 }

@@ -156,6 +156,10 @@ export const FUNCTIONAL: Readonly<
     where: isPlainWasm,
     why: "is about system mode, whose machines have no choice of passes and no native tier",
   },
+  native_resume_test: {
+    where: () => false,
+    why: "is about what the native tier leaves for later runs",
+  },
   native_cache_test: {
     where: () => false,
     why: "is about files, compilers and permissions, of the native tier alone",
