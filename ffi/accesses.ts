@@ -80,6 +80,8 @@ export function planAccesses(
   /** Groups that accesses may still join. */
   const open = new Map<number, Group>();
   let roots = 0;
+  // Numbers are not used again: something may be known of values that no slot has any longer.
+  for (const root of checked.keys()) roots = Math.max(roots, root + 1);
   for (const { root } of values.values()) roots = Math.max(roots, root + 1);
   const valueOf = (slot: number) => {
     let value = values.get(slot);

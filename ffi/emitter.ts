@@ -12,6 +12,7 @@ import { Op, OPS, Slot, slotFields, WORDS } from "../cpu/ir/ops.ts";
 import { hex, type OpContext, OPERATIONS, U64_ZERO } from "./emit_ops.ts";
 import { type AccessPlan, type AccessState, planAccesses } from "./accesses.ts";
 import { EXTENTS } from "./layout.ts";
+import { Page } from "../mmu/address_space.ts";
 import { isShort, type Unit } from "./unit.ts";
 
 const FIELDS = OPS.map(slotFields);
@@ -204,8 +205,10 @@ export class Emitter implements OpContext {
     const check = this.#plan.checks.get(this.#at);
     if (check === undefined) return;
     const { low, span, right } = check;
-    // Which extent must follow from the unit alone; units that share some only miss them more often.
-    const number = (Math.imul(this.#unit.pc, 0x9e37_79b1) >>> 8) + this.#extents++ & EXTENTS - 1;
+    // Which extent must follow from the unit alone; units that share some only miss them more often. What may be loaded
+    // need not be writable: stores have the upper half to themselves.
+    const own = (Math.imul(this.#unit.pc, 0x9e37_79b1) >>> 8) + this.#extents++ & EXTENTS / 2 - 1;
+    const number = right === Page.STORE ? own + EXTENTS / 2 : own;
     const place = low === 0 ? "at" : `at + ${hex(low)}`;
     this.line(`if (OUT(${place}, ${number}, ${span}, ${right})) ${this.exit()}`);
   }
@@ -242,14 +245,11 @@ export class Emitter implements OpContext {
     this.#known.set(ir.pc, this.#plan.state);
     this.#words.clear();
     this.#raisedKnown = false;
+    const leaving = this.#leaving(block);
     for (let at = 0; at < terminator; at += WORDS) {
       this.#at = at;
       const row = OPERATIONS.get(OPS[code[at]].name), fields = FIELDS[code[at]];
-      const outside = (slot: number, known: readonly number[]) =>
-        isSpecial(slot) && !known.includes(slot);
-      const special = fields.reads.some((field) => outside(code[at + field], READABLE)) ||
-        (fields.writes && outside(code[at + 1], WRITABLE));
-      if (!row || special) {
+      if (!row || leaving.has(ir.insns[at / WORDS])) {
         // Nothing behind it is reached.
         this.line(this.exit());
         this.line("}");
@@ -271,6 +271,21 @@ export class Emitter implements OpContext {
     this.#at = terminator;
     this.#end(block);
     this.line("}");
+  }
+
+  /** Instructions of a block of which some op leaves: none of their ops is executed, as the interpreter does all. */
+  #leaving({ ir: { code, insns }, terminator }: RegionBlock): Set<number> {
+    const outside = (slot: number, known: readonly number[]) =>
+      isSpecial(slot) && !known.includes(slot);
+    const found = new Set<number>();
+    for (let at = 0; at < terminator; at += WORDS) {
+      const fields = FIELDS[code[at]];
+      const leaves = !OPERATIONS.has(OPS[code[at]].name) ||
+        fields.reads.some((field) => outside(code[at + field], READABLE)) ||
+        (fields.writes && outside(code[at + 1], WRITABLE));
+      if (leaves) found.add(insns[at / WORDS]);
+    }
+    return found;
   }
 
   #noteWord(code: Int32Array, at: number): void {

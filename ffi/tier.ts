@@ -82,6 +82,7 @@ export class NativeTier implements CompilingTier {
     this.#services = services;
     this.#options = options;
     this.#helper = options.helper;
+    this.forgetRights();
   }
 
   add([region]: readonly Region[]): Compilation | undefined {
