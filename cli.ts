@@ -130,7 +130,7 @@ async function parse(args: string[]): Promise<Parsed> {
     if (list.some((value) => value === "") && !OPTIONAL.includes(name)) {
       throw new UsageError(`--${name} needs a value; try --help`);
     }
-    if (list.length > 1 && !["dir", "env", "drive"].includes(name)) {
+    if (list.length > 1 && !["dir", "env", "drive", "share", "device"].includes(name)) {
       throw new UsageError(`--${name} is given ${list.length} times`);
     }
     if (list.length > 0) values[name] = list;

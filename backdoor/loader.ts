@@ -10,24 +10,21 @@ import type { CallbackModule } from "./types.ts";
 const SCHEMES = "file:, https:, data:, npm:, jsr: and http: on loopback";
 
 /**
- * The URL that a callback module's path or URL stands for: a plain path is resolved against the current directory.
+ * The URL that a module's path or URL stands for: a plain path is resolved against the current directory.
  *
+ * @param kind What the module is, in messages.
  * @throws {BackdoorModuleError} With reason "scheme" (or "permission", if the current directory can't be asked for).
  */
-export function moduleUrl(specifier: string | URL): string {
+export function moduleUrl(specifier: string | URL, kind = "callback module"): string {
   const text = String(specifier);
   if (text.trim() === "") {
-    throw new BackdoorModuleError(
-      "missing",
-      text,
-      "Cannot load a callback module: its name is empty",
-    );
+    throw new BackdoorModuleError("missing", text, `Cannot load a ${kind}: its name is empty`);
   }
   // A scheme of one letter is a Windows drive.
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]+):/.exec(text)?.[1].toLowerCase();
   switch (scheme) {
     case undefined:
-      return fileUrl(text);
+      return fileUrl(text, kind);
     case "data":
     case "npm":
     case "jsr":
@@ -35,13 +32,13 @@ export function moduleUrl(specifier: string | URL): string {
     case "file":
     case "https":
     case "http": {
-      const url = parseUrl(text);
+      const url = parseUrl(text, kind);
       if (scheme === "http" && !isLoopback(url.hostname)) {
         url.protocol = "https:";
         throw new BackdoorModuleError(
           "scheme",
           text,
-          `Cannot load callback module ${text}: http: is allowed on loopback only, as anyone on the way could ` +
+          `Cannot load ${kind} ${text}: http: is allowed on loopback only, as anyone on the way could ` +
             `change the code; try ${url.href}`,
         );
       }
@@ -51,20 +48,20 @@ export function moduleUrl(specifier: string | URL): string {
       throw new BackdoorModuleError(
         "scheme",
         text,
-        `Cannot load callback module ${text}: scheme ${scheme}: is not one of ${SCHEMES}; ` +
+        `Cannot load ${kind} ${text}: scheme ${scheme}: is not one of ${SCHEMES}; ` +
           `if it is a file, write ./${text}`,
       );
   }
 }
 
-function parseUrl(text: string): URL {
+function parseUrl(text: string, kind: string): URL {
   try {
     return new URL(text);
   } catch (cause) {
     throw new BackdoorModuleError(
       "scheme",
       text,
-      `Cannot load callback module ${text}: it is not a valid URL`,
+      `Cannot load ${kind} ${text}: it is not a valid URL`,
       { cause },
     );
   }
@@ -76,7 +73,7 @@ function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
-function fileUrl(path: string): string {
+function fileUrl(path: string, kind: string): string {
   const windows = Deno.build.os === "windows";
   const encode = (text: string) => {
     const slashes = windows ? text.replaceAll("\\", "/") : text;
@@ -94,7 +91,7 @@ function fileUrl(path: string): string {
     throw new BackdoorModuleError(
       "permission",
       path,
-      `Cannot load callback module ${path}: the current directory is unknown; give a full path`,
+      `Cannot load ${kind} ${path}: the current directory is unknown; give a full path`,
       { cause },
     );
   }
@@ -111,20 +108,33 @@ function fileUrl(path: string): string {
  */
 export async function loadCallbacks(source: string | URL | CallbackModule): Promise<Callbacks> {
   if (typeof source !== "string" && !(source instanceof URL)) return checkCallbacks(source);
-  const url = moduleUrl(source);
-  const shown = url.length > 200 ? `${url.slice(0, 200)}...` : url;
-  let exports: object;
-  try {
-    exports = await import(url);
-  } catch (error) {
-    throw loadError(shown, error);
-  }
-  return checkCallbacks(exports, shown);
+  const { exports, name } = await loadModule(source, "callback module");
+  return checkCallbacks(exports, name);
 }
 
-function loadError(url: string, cause: unknown): BackdoorModuleError {
+/**
+ * Loads a module of the user's.
+ *
+ * @param kind What it is, in messages: "callback module".
+ * @returns What it exports, and its URL for messages.
+ * @throws {BackdoorModuleError} If it can't be loaded.
+ */
+export async function loadModule(
+  source: string | URL,
+  kind: string,
+): Promise<{ exports: object; name: string }> {
+  const url = moduleUrl(source, kind);
+  const name = url.length > 200 ? `${url.slice(0, 200)}...` : url;
+  try {
+    return { exports: await import(url), name };
+  } catch (error) {
+    throw loadError(name, error, kind);
+  }
+}
+
+function loadError(url: string, cause: unknown, kind: string): BackdoorModuleError {
   const make = (reason: BackdoorModuleError["reason"], what: string) =>
-    new BackdoorModuleError(reason, url, `Cannot load callback module ${url}: ${what}`, { cause });
+    new BackdoorModuleError(reason, url, `Cannot load ${kind} ${url}: ${what}`, { cause });
   const message = plain(cause instanceof Error ? cause.message : describeValue(cause));
   // Deno marks what its loader (not the module's code) threw with this code, whatever went wrong.
   if (!(cause instanceof TypeError) || !("code" in cause)) {

@@ -13,6 +13,9 @@ export const SYSTEM_STRINGS = [
     "initrd",
     "append",
     "drive",
+    "net",
+    "share",
+    "device",
     "smp",
     "xlen",
     "virtio",
@@ -33,6 +36,10 @@ export const SYSTEM_HELP = `System mode: deno run -A mod.ts --machine virt [opti
   --initrd FILE           initial RAM disk
   --append TEXT           kernel command line
   --drive FILE[:HOW]      disk image in raw form; HOW is ro, or snapshot (changes are forgotten)
+  --net user[,OPTION...]  a network card; OPTION: hostfwd=tcp|udp:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT,
+                          restrict=on (no way out), loopback=off (10.0.2.2 is not this host), dns=ADDR[:PORT]
+  --share DIR[:TAG][:ro]  a host directory: mount -t 9p -o trans=virtio TAG /mnt (TAG: host0, host1... if left out)
+  --device URL[,OPT=VAL]  a device of your own: a module whose default export is a class; may be given several times
   --virtio HOW            how disks and other virtio devices are reached: mmio (default) or pci
   --smp N                 number of harts, 1 to 8 (default 1)
   --xlen N                64 or 32, where no ELF file says it (default 64)

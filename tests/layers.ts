@@ -36,7 +36,7 @@ export const ROOMS: readonly Room[] = [
   { name: "version", imports: [] },
   { name: "mod", imports: [...COMPOSED, "machine", "version", "cli"] },
   { name: "cli", imports: [...COMPOSED, "machine", "version", "guest"] },
-  { name: "guest", imports: ["backdoor"] },
+  { name: "guest", imports: ["backdoor", "machine:type"] },
   { name: "std", imports: [] },
   { name: "tests", imports: ["*"] },
   { name: "bench", imports: ["*"] },

@@ -128,6 +128,14 @@ export const FUNCTIONAL: Readonly<
     where: () => false,
     why: "compares compiled code with the interpreter itself",
   },
+  system_console_test: {
+    where: () => false,
+    why: "is about the terminal",
+  },
+  system_user_device_test: {
+    where: isPlainWasm,
+    why: "is about system mode, whose machines have no choice of passes and no native tier",
+  },
   system_devices_test: {
     where: () => false,
     why: "calls parts of system mode directly",
@@ -190,6 +198,9 @@ export const ONCE: Readonly<Record<string, string>> = {
   backdoor_header_test: "generates text",
   backdoor_loader_test: "loads callback modules",
   backdoor_text_test: "generates text",
+  system_network_test: "has a guest of TypeScript",
+  system_tcp_test: "calls TCP's state machine directly",
+  system_share_test: "has a guest of TypeScript",
   elf_test: "reads files",
   gate_test: "tests the gate",
   suite_test: "reads sources",

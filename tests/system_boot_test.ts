@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { MemoryDrive } from "../machine/system/drive.ts";
-import { buildC, compilers, trapdoor } from "./emulator.ts";
+import { MemoryDrive, SnapshotDrive } from "../machine/system/drive.ts";
+import { createHash } from "node:crypto";
+import { buildC, compilers, file, trapdoor } from "./emulator.ts";
+import { echoServer, nameServer } from "./network_guest.ts";
 import { runMachine } from "./system_guest.ts";
 import { linuxFiles, makeInitrd, missingForLinux } from "./system_linux.ts";
 import { testUnless, tool } from "./tools.ts";
@@ -111,6 +113,8 @@ Deno.test("the command line says what is wrong when a machine can't be made", as
     [["--icount", "--kernel", "mod.ts", "--memory", "1M"], "give more with --memory"],
     [["--kernel", "mod.ts", "--initrd", "/nothing"], "there is no such file"],
     [["--kernel", "mod.ts", "--drive", "/nothing:ro"], "Cannot open the disk /nothing"],
+    [["--kernel", "mod.ts", "--share", "/nothing"], "Cannot share /nothing"],
+    [["--kernel", "mod.ts", "--net", "tap"], 'there is no kind "tap"'],
     [
       ["--bios", "mod.ts", "--kernel", "guest/bin/riscv32/hello"],
       "guest/bin/riscv32/hello at 0x10000: the firmware is there",
@@ -148,21 +152,50 @@ const INIT = `#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox --install -s /bin
 export PATH=/bin
-for module in virtio_mmio virtio_blk crc16 crc32c_generic libcrc32c mbcache jbd2 ext4; do
+for module in virtio_mmio virtio_blk crc16 crc32c_generic libcrc32c mbcache jbd2 ext4 \\
+    failover net_failover virtio_net netfs 9pnet 9pnet_virtio 9p; do
   insmod /modules/$module.ko || echo "no $module"
 done
 echo "harts: $(grep -c ^processor /proc/cpuinfo)"
 mke2fs /dev/vda >/dev/null 2>&1 && mount -t ext4 /dev/vda /mnt && echo "written by the guest" > /mnt/text
 sync; umount /mnt; mount -t ext4 -o ro /dev/vda /mnt && cat /mnt/text; umount /mnt
+echo "read-only: $(cat /sys/block/vda/ro)$(cat /sys/block/vdb/ro)$(cat /sys/block/vdc/ro)"
+echo "never seen outside" > /dev/vdc; sync
+mkdir /etc /share /www
+mount -t 9p -o trans=virtio,version=9p2000.L work /share
+. /share/config
+cp /share/config /share/copy; mkdir /share/made; mv /share/copy /share/made/moved
+cat /share/out || echo "no way out"
+ip link set lo up; ip link set eth0 up
+udhcpc -q -n -i eth0 -s /share/lease >/dev/null 2>&1
+ip -4 -o addr show dev eth0 | grep -o "inet [0-9.]*"
+ping -c 1 10.0.2.2 | grep received
+nslookup known.example | grep 1.2.3.4
+wget -q -O - http://10.0.2.2:$WEB/text | md5sum
+echo "through the gateway" | nc 10.0.2.2 $ECHO
+cat /proc/device-tree/soc/dice@11000000/compatible; echo
+echo "served by the guest" > /www/index.html
+httpd -p 80 -h /www
 /bin/call
+until [ -e /share/fetched ]; do sleep 0.1; done
 echo "READY"
 exec setsid cttyhack sh
 `;
 
 const MODULES = [
   ...["drivers/virtio/virtio_mmio", "drivers/block/virtio_blk", "lib/crc16", "lib/libcrc32c"],
-  ...["crypto/crc32c_generic", "fs/mbcache", "fs/jbd2/jbd2", "fs/ext4/ext4"],
+  ...["crypto/crc32c_generic", "fs/mbcache", "fs/jbd2/jbd2", "fs/ext4/ext4", "net/core/failover"],
+  ...["drivers/net/net_failover", "drivers/net/virtio_net", "fs/netfs/netfs", "net/9p/9pnet"],
+  ...["net/9p/9pnet_virtio", "fs/9p/9p"],
 ];
+
+/** What busybox's DHCP client runs. */
+const LEASE = `#!/bin/busybox sh
+[ "$1" = bound ] || exit 0
+ip addr add $ip/24 dev $interface
+ip route add default via $router
+echo nameserver $dns > /etc/resolv.conf
+`;
 
 /** A Linux program that calls the host without any set-up. */
 const CALLER = `
@@ -178,40 +211,87 @@ int main(void) {
 
 testUnless(
   [...missingForLinux(), ...compilers("x.c").filter((name) => tool(name) === undefined)],
-  "virt boots Debian's Linux with two harts to a shell, with a file system on a disk and the backdoor",
+  "virt boots Debian's Linux with two harts to a shell, with disks, network, a shared directory, backdoor",
   async () => {
     const files = await linuxFiles();
     const call = await Deno.readFile(await buildC(CALLER));
     const initrd = await makeInitrd(files, INIT, MODULES, [{ path: "bin/call", bytes: call }]);
+    const body = new Uint8Array(300_000).map((_, i) => i * i >> 3);
+    const web = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+      return new Response(request.url.endsWith("/text") ? body : "wrong");
+    });
+    await using echo = echoServer();
+    const names = await nameServer(), share = await Deno.makeTempDir();
+    await Deno.writeTextFile(`${share}/config`, `WEB=${web.addr.port} ECHO=${echo.port}\n`);
+    await Deno.writeTextFile(`${share}/lease`, LEASE);
+    await Deno.chmod(`${share}/lease`, 0o755);
+    await Deno.symlink("/etc/hostname", `${share}/out`);
+    // A port that is free.
+    const probe = Deno.listen({ hostname: "127.0.0.1", port: 0 }), forward = probe.addr.port;
+    probe.close();
+    let fetched = "";
+    const fetchFromGuest = async () => {
+      const response = await fetch(`http://127.0.0.1:${forward}/`);
+      fetched = `${response.status} ${await response.text()}`;
+      await Deno.writeTextFile(`${share}/fetched`, "");
+    };
     const texts: string[] = [];
     const disk = new MemoryDrive(new Uint8Array(8 << 20));
-    const { output, reason } = await runMachine(
-      {
-        // To compile at once what a kernel executes once takes many minutes.
-        tier: "auto",
-        kernel: files.kernel,
-        initrd,
-        append: "console=ttyS0 quiet",
-        harts: 2,
-        memory: 256 << 20,
-        drives: [disk],
-        backdoor: {
-          call: (cpu, _command, address) => {
-            texts.push(cpu.memory.readCString(address));
-            return texts[0].length;
+    const base = new MemoryDrive(new Uint8Array(1 << 20));
+    try {
+      const { output, reason } = await runMachine(
+        {
+          // To compile at once what a kernel executes once takes many minutes.
+          tier: "auto",
+          kernel: files.kernel,
+          initrd,
+          append: "console=ttyS0 quiet",
+          harts: 2,
+          memory: 256 << 20,
+          drives: [
+            disk,
+            new MemoryDrive(new Uint8Array(1 << 20), "read-only", true),
+            new SnapshotDrive(base),
+          ],
+          network: `user,dns=127.0.0.1:${names.port},hostfwd=tcp::${forward}-:80`,
+          shares: [`${share}:work`],
+          devices: [file("guest/examples/dice.ts")],
+          backdoor: {
+            call: (cpu, _command, address) => {
+              texts.push(cpu.memory.readCString(address));
+              void fetchFromGuest();
+              return texts[0].length;
+            },
           },
         },
-      },
-      4e9,
-      [["~ #", "expr 6 '*' 7; uname -m; poweroff -f\n"]],
-    );
-    assertEquals(reason, "poweroff", output);
-    assertStringIncludes(output, "harts: 2");
-    assertEquals(texts, ["a string on the heap of a Linux process"]);
-    assertStringIncludes(output, "\nthe host says 39");
-    assertStringIncludes(output, "\nwritten by the guest");
-    assertMatch(output, /\r\n42\r\nriscv64\r\n/);
-    const image = new TextDecoder("latin1").decode(disk.bytes);
-    assertStringIncludes(image, "written by the guest");
+        6e9,
+        [["~ #", "expr 6 '*' 7; uname -m; poweroff -f\n"]],
+      );
+      const printed = output.replaceAll("\r", "");
+      assertEquals(reason, "poweroff", printed);
+      assertStringIncludes(printed, "harts: 2");
+      assertEquals(texts, ["a string on the heap of a Linux process"]);
+      assertStringIncludes(printed, "\nthe host says 39");
+      assertStringIncludes(printed, "\nwritten by the guest");
+      assertMatch(printed, /\n42\nriscv64\n/);
+      const text = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
+      assertStringIncludes(text(disk.bytes), "written by the guest");
+      assertStringIncludes(printed, "\nread-only: 010\n");
+      assertEquals(base.bytes.every((byte) => byte === 0), true);
+      const config = await Deno.readTextFile(`${share}/config`);
+      assertEquals(await Deno.readTextFile(`${share}/made/moved`), config);
+      assertStringIncludes(printed, "\nno way out\n");
+      assertStringIncludes(printed, "\ninet 10.0.2.15\n");
+      assertStringIncludes(printed, "1 packets received");
+      assertMatch(printed, /Address: +1\.2\.3\.4\n/);
+      assertStringIncludes(printed, createHash("md5").update(body).digest("hex"));
+      assertStringIncludes(printed, "\nthrough the gateway\n<20>");
+      assertStringIncludes(printed, "example,dice");
+      assertEquals(fetched, "200 served by the guest\n");
+    } finally {
+      names.close();
+      await web.shutdown();
+      await Deno.remove(share, { recursive: true });
+    }
   },
 );

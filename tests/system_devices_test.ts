@@ -4,17 +4,23 @@ import { type Finish, Finisher } from "../machine/system/devices/finisher.ts";
 import { GoldfishRtc } from "../machine/system/devices/goldfish_rtc.ts";
 import { Plic } from "../machine/system/devices/plic.ts";
 import { Uart16550 } from "../machine/system/devices/uart16550.ts";
+import { Virtio9p } from "../machine/system/devices/virtio_9p.ts";
 import { VirtioBlock } from "../machine/system/devices/virtio_block.ts";
 import { VirtioConsole } from "../machine/system/devices/virtio_console.ts";
 import { VirtioEntropy } from "../machine/system/devices/virtio_entropy.ts";
+import { VirtioNet } from "../machine/system/devices/virtio_net.ts";
 import { VirtioMmio } from "../machine/system/devices/virtio_mmio.ts";
 import type { VirtioDevice } from "../machine/system/devices/virtio.ts";
 import { MemoryDrive, openDrive, SECTOR, SnapshotDrive } from "../machine/system/drive.ts";
 import { flattenTree } from "../machine/system/fdt.ts";
+import { UserNetwork } from "../machine/system/net/user_network.ts";
+import { P9Server } from "../machine/system/p9/server.ts";
+import { denoFiles } from "../machine/user/host_deno.ts";
 import { MachineError } from "../machine/program.ts";
 import { AddressSpace, Prot } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
 import { Bus, type MmioDevice } from "../mmu/bus.ts";
+import { NO_HOST, random } from "./network_guest.ts";
 
 const RAM = 0x8000_0000;
 
@@ -519,24 +525,15 @@ Deno.test("Virtqueue breaks the device, not the host, when a driver's queue is n
   assertEquals(jump.get(0x70) & 64, 64, "more available than there are");
 });
 
-/** xorshift32: the same sequence in every run. */
-function random(seed: number) {
-  let state = seed;
-  return (limit: number) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % limit;
-  };
-}
-
-Deno.test("devices neither throw nor hang when registers and queues are random", () => {
-  const next = random(12345);
+Deno.test("devices neither throw nor hang when registers and queues are random", async () => {
+  const next = random(12345), folder = await Deno.makeTempDir();
+  const network = await UserNetwork.open({}, NO_HOST);
   const value = () => [0, 1, 2, 3, 15, 0x8000_0000, 0xffff_ffff, next(256), next(2 ** 31)][next(9)];
   for (let round = 0; round < 60; round++) {
     const bus = makeBus(1 << 17), { clint } = makeClint();
     const quiet = () => {};
     const drive = new MemoryDrive(new Uint8Array(8 * SECTOR), "fuzz", round % 2 === 0);
+    const server = new P9Server(denoFiles, folder, false, quiet);
     const places: [MmioDevice, number][] = [
       [clint, 0x1_0000],
       [new Plic([quiet, quiet]), 0x60_0000],
@@ -546,6 +543,8 @@ Deno.test("devices neither throw nor hang when registers and queues are random",
       [new VirtioMmio(new VirtioBlock(drive), bus, quiet), 0x1000],
       [new VirtioMmio(new VirtioEntropy((n) => new Uint8Array(n)), bus, quiet), 0x1000],
       [new VirtioMmio(new VirtioConsole(quiet), bus, quiet), 0x1000],
+      [new VirtioMmio(new VirtioNet(network), bus, quiet), 0x1000],
+      [new VirtioMmio(new Virtio9p(server, "fuzz"), bus, quiet), 0x1000],
       [new VirtioMmio(undefined, bus, quiet), 0x1000],
     ];
     let start = 0x1000;
@@ -570,7 +569,7 @@ Deno.test("devices neither throw nor hang when registers and queues are random",
       else bus.write(aligned, size, value() | 0, value() | 0);
     }
     // A driver that gets through to the queues, over random memory.
-    for (const at of [starts[5], starts[6], starts[7]]) {
+    for (const at of starts.slice(5, 10)) {
       const set = (offset: number, v: number) => bus.write(at + offset, 4, v | 0, 0);
       set(0x70, 0);
       set(0x24, 1);
@@ -588,5 +587,8 @@ Deno.test("devices neither throw nor hang when registers and queues are random",
       set(0x70, 15);
       for (let i = 0; i < 20; i++) set(0x50, next(3));
     }
+    server.reset();
   }
+  network.close();
+  await Deno.remove(folder, { recursive: true });
 });

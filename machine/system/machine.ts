@@ -19,12 +19,14 @@ import { denoHost } from "../user/host_deno.ts";
 import { type BackdoorPlan, channelNode, planBackdoor, SystemBackdoor } from "./backdoor.ts";
 import { boot, type BootImages, type Image, imageXlen, unpack } from "./boot.ts";
 import { Console } from "./console.ts";
+import { TIMEBASE_HZ } from "./devices/device.ts";
 import type { Finish } from "./devices/finisher.ts";
 import { VirtioBlock } from "./devices/virtio_block.ts";
 import { VirtioConsole } from "./devices/virtio_console.ts";
 import type { VirtioDevice } from "./devices/virtio.ts";
 import { VirtioEntropy } from "./devices/virtio_entropy.ts";
 import { type Drive, openDrive } from "./drive.ts";
+import { type PeripheralOptions, Peripherals } from "./peripherals.ts";
 import { fromFileUrl, openSource, readMade } from "./saved.ts";
 import { Sbi } from "./sbi.ts";
 import { type OpenedSnapshot, openSnapshot, SnapshotError, writeSnapshot } from "./snapshot.ts";
@@ -32,7 +34,7 @@ import { type State, StateError } from "./state.ts";
 import { VirtBoard, VIRTIO_SLOTS, type VirtioTransportName } from "./virt.ts";
 
 /** How to make a machine in system mode. */
-export interface SystemMachineOptions {
+export interface SystemMachineOptions extends PeripheralOptions {
   /** The board; "virt" is the only one. */
   machine?: "virt";
   /** Register width, where neither firmware nor kernel is an ELF file that says it; 64 if absent. */
@@ -75,10 +77,6 @@ export interface SystemMachineOptions {
   backdoorErrors?: ErrorPolicy;
   /** Clients and sizes of the channel. */
   backdoorGeometry?: ChannelGeometry;
-  /** Gets errors of callbacks, with stacks; `console.error` if absent. */
-  report?: (message: string) => void;
-  /** Gets, once each, what the guest asked for and could not get. */
-  note?: (message: string) => void;
   /** Gets each instruction as text before it is executed (slow). */
   trace?: (line: string) => void;
   /** Parts of the host to replace: clock, random numbers. */
@@ -187,6 +185,7 @@ export class SystemMachine {
   readonly #host: Host;
   readonly #console: Console;
   readonly #drives: readonly Drive[];
+  readonly #peripherals: Peripherals;
   readonly #plan: BackdoorPlan | undefined;
   readonly #tier: typeof WasmTier | undefined;
   #backdoor: SystemBackdoor | undefined;
@@ -220,7 +219,10 @@ export class SystemMachine {
     plan: BackdoorPlan | undefined,
     tier: typeof WasmTier | undefined,
     fresh: boolean,
+    peripherals: Peripherals,
   ) {
+    this.#peripherals = peripherals;
+    peripherals.onActivity = () => this.#wake?.();
     this.#plan = plan;
     this.#tier = tier;
     this.#options = options;
@@ -276,6 +278,7 @@ export class SystemMachine {
       append: options.append,
     };
     const opened: Drive[] = [];
+    let peripherals: Peripherals | undefined;
     try {
       for (const drive of drives) {
         opened.push(typeof drive === "string" ? await openDrive(drive) : drive);
@@ -283,12 +286,14 @@ export class SystemMachine {
       const plan = options.backdoor === undefined
         ? undefined
         : await planBackdoor(options.backdoor, options.backdoorGeometry);
+      peripherals = await Peripherals.open(options);
       const tier = await tierOf(options);
-      const machine = new SystemMachine(options, images, opened, plan, tier, true);
+      const machine = new SystemMachine(options, images, opened, plan, tier, true, peripherals);
       await machine.#backdoor?.channel.start();
       return machine;
     } catch (cause) {
       for (const drive of opened) drive.close();
+      peripherals?.close();
       const known = [ElfError, RangeError, BackdoorModuleError];
       if (cause instanceof Error && known.some((type) => cause instanceof type)) {
         throw new MachineError(cause.message, { cause });
@@ -323,7 +328,9 @@ export class SystemMachine {
         ? await planBackdoor(backdoor, geometry)
         : undefined;
       const all = { ...options, ...made };
-      machine = new SystemMachine(all, images, opened, plan, await tierOf(options), false);
+      const peripherals = await Peripherals.open({});
+      const tier = await tierOf(options);
+      machine = new SystemMachine(all, images, opened, plan, tier, false, peripherals);
       await machine.#restore(snapshot);
       await machine.#backdoor?.channel.start();
       return machine;
@@ -431,6 +438,12 @@ export class SystemMachine {
       if (this.#result) {
         throw new SnapshotError(`Cannot write the snapshot ${name}: the machine has ended`);
       }
+      const outside = this.#peripherals.unsaved;
+      if (outside !== undefined) {
+        throw new SnapshotError(
+          `Cannot write the snapshot ${name}: the machine has ${outside}, whose state is outside of it`,
+        );
+      }
       // Who takes it up again should see no byte twice.
       await this.#console.flush();
       const { ram } = this.#board.bus;
@@ -459,6 +472,7 @@ export class SystemMachine {
     const devices: VirtioDevice[] = this.#drives.map((drive) => new VirtioBlock(drive));
     devices.push(new VirtioEntropy(random));
     if (options.virtioConsole) devices.push(new VirtioConsole(options.virtioConsole));
+    devices.push(...this.#peripherals.virtio());
     const transport = options.virtio ?? "mmio", places = VIRTIO_SLOTS[transport];
     if (devices.length > places) {
       throw new MachineError(
@@ -474,6 +488,7 @@ export class SystemMachine {
       send: (byte) => this.#console.send(byte),
       finish: (how) => this.#requestFinish(how),
       virtio: devices,
+      platform: this.#peripherals.platform(),
       transport,
       behind: this.#plan?.bytes ?? 0,
       nodes: this.#plan ? [channelNode(this.#plan.layout)] : [],
@@ -534,6 +549,11 @@ export class SystemMachine {
   /** The CPU: registers of the hart that ran last, disassembly. */
   get cpu(): SystemMachineCpu {
     return this.#board.cpu;
+  }
+
+  /** Ports of the host that lead to the guest, in the order of the network's forwards. */
+  get forwarded(): readonly number[] {
+    return this.#peripherals.forwarded;
   }
 
   /** Guest instructions executed so far, by all harts. */
@@ -723,14 +743,23 @@ export class SystemMachine {
     this.#board.poll();
     if (this.#board.harts.some((hart) => !this.#stopped[hart.id] && !hart.waiting)) return true;
     if (ticks !== undefined) {
-      const milliseconds = this.#board.clock.idle(ticks);
+      const milliseconds = this.#board.clock.idle(await this.#outside(ticks));
       if (milliseconds === 0) return true;
       await this.#sleep(Math.min(milliseconds, LONGEST_WAIT));
       return true;
     }
-    if (this.#console.over || this.#stopped.every((stopped) => stopped)) return false;
+    const silent = this.#console.over && !this.#peripherals.alive;
+    if (silent || this.#stopped.every((stopped) => stopped)) return false;
     await this.#sleep(LONGEST_WAIT);
     return true;
+  }
+
+  /** With virtual time: how many ticks have passed for what is outside, if the guest may wait for it; else all. */
+  async #outside(ticks: number): Promise<number> {
+    if (!this.#options.icount || !this.#peripherals.busy) return ticks;
+    const before = performance.now(), perMillisecond = TIMEBASE_HZ / 1000;
+    await this.#sleep(Math.min(ticks / perMillisecond, LONGEST_WAIT));
+    return Math.min(ticks, Math.ceil((performance.now() - before) * perMillisecond));
   }
 
   async #sleep(milliseconds: number): Promise<void> {
@@ -750,6 +779,7 @@ export class SystemMachine {
     this.#console.close();
     await this.#backdoor?.finish();
     for (const drive of this.#drives) drive.close();
+    this.#peripherals.close();
     for (const close of this.#closers) await close();
   }
 

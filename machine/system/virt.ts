@@ -25,6 +25,7 @@ import type { VirtioDevice } from "./devices/virtio.ts";
 import { restoreHart, saveHart } from "./hart_state.ts";
 import type { State, Stateful, StateReader } from "./state.ts";
 import { cells64, type FdtNode, flattenTree } from "./fdt.ts";
+import type { PlatformDevice } from "./user_device.ts";
 
 /** Physical addresses. */
 export const Place = {
@@ -82,6 +83,8 @@ export interface BoardOptions {
   transport: VirtioTransportName;
   /** Bytes of guest memory behind RAM, for what is to be reached by windows. */
   behind: number;
+  /** Further devices, with their places. */
+  platform?: readonly PlatformDevice[];
   /** Nodes of the device tree for devices that are added later. */
   nodes: readonly FdtNode[];
 }
@@ -101,6 +104,7 @@ export class VirtBoard implements Stateful {
   readonly #rtc: GoldfishRtc;
   readonly #nodes: readonly FdtNode[];
   readonly #virtio: readonly VirtioMmio[];
+  readonly #platform: readonly PlatformDevice[];
 
   constructor(options: BoardOptions) {
     const bytes = Math.ceil(options.memory / RAM_UNIT) * RAM_UNIT;
@@ -153,6 +157,11 @@ export class VirtBoard implements Stateful {
     this.#virtio.forEach((device, i) =>
       bus.add({ start: Place.VIRTIO + i * PAGE, size: PAGE, device })
     );
+    this.#platform = options.platform ?? [];
+    for (const { start, size, device, interrupt, connect } of this.#platform) {
+      bus.add({ start, size, device });
+      connect(plic.line(interrupt), bus);
+    }
     cpu.onPoll = () => this.poll();
   }
 
@@ -408,6 +417,10 @@ export class VirtBoard implements Stateful {
           },
         },
         ...this.#nodes,
+        ...this.#platform.map(({ start, size, interrupt, node }): FdtNode => ({
+          name: `${node.name}@${hex(start)}`,
+          properties: { ...node.properties, ...wired(interrupt), "reg": reg(start, size) },
+        })),
         {
           name: `clint@${hex(Place.CLINT)}`,
           properties: {

@@ -49,6 +49,7 @@ const TABLE = {
   EOVERFLOW: [75, "Value too large for defined data type"],
   EILSEQ: [84, "Invalid or incomplete multibyte or wide character"],
   ENOTSOCK: [88, "Socket operation on non-socket"],
+  EMSGSIZE: [90, "Message too long"],
   EOPNOTSUPP: [95, "Operation not supported"],
   EAFNOSUPPORT: [97, "Address family not supported by protocol"],
   EADDRINUSE: [98, "Address already in use"],
