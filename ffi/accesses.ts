@@ -8,7 +8,7 @@
  * @module
  */
 import type { RegionBlock } from "../cpu/engine/region.ts";
-import { Effect, Op, OPS, slotFields, WORDS } from "../cpu/ir/ops.ts";
+import { Effect, Op, OPS, slotFields, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
 import { Page } from "../mmu/address_space.ts";
 import { EXTENT_SLACK } from "./layout.ts";
 
@@ -63,8 +63,10 @@ const SIZES = new Map<number, number>([
   [Op.st16, 2],
   [Op.st32, 4],
   [Op.st64, 8],
+  [Op.ldV, 16],
+  [Op.stV, 16],
 ]);
-const WRITES = OPS.map((op) => slotFields(op).writes);
+const FIELDS = OPS.map(slotFields);
 
 /**
  * Finds the checks of a block.
@@ -114,7 +116,10 @@ export function planAccesses(
       if (short) access(at, code[at + 2], immediate, size, right);
       else checks.set(at, { at, offset: 0, low: 0, high: size, right });
     }
-    if (!WRITES[op]) continue;
+    // A vector is no address; what was in its slots is gone.
+    const written = slotsWritten(code, at, FIELDS[op]);
+    if (written.length === 2) { for (const slot of written) values.delete(slot); }
+    if (written.length !== 1) continue;
     if (op === Op.add64i && short) {
       const { root, offset } = valueOf(code[at + 2]);
       values.set(code[at + 1], { root, offset: offset + immediate });

@@ -4,6 +4,7 @@
  * @module
  */
 import { Amo, Fp } from "../cpu/ir/ops.ts";
+import { addVectorRows } from "./emit_vectors.ts";
 
 /** Operands of a record. */
 export interface Operands {
@@ -33,6 +34,10 @@ export interface OpContext {
   set(slot: number, value: string): void;
   /** Writes a double to a slot. */
   setDouble(slot: number, value: string): void;
+  /** A vector. */
+  getVector(slot: number): string;
+  /** Writes a vector; the value may name what the declaration before it declares. */
+  setVector(slot: number, value: string, declaration?: string): void;
   /** Adds a line. */
   line(text: string): void;
   /** A statement that leaves at the current guest instruction, with nothing of it done. */
@@ -434,6 +439,7 @@ function makeRows(): Map<string, Operation> {
   // Of flags that the processor has yet: where a stay ends, they are added.
   const fast = "s[FP_FAST_SLOT] = !s[FP_RM_SLOT] && s[FP_FLAGS_SLOT] & 1;";
   add("fpsync", "....", (w) => w.line(fast));
+  addVectorRows(add);
   add("checkrm", "....", (w) => w.line(`if (unlikely(s[FP_RM_SLOT] > 4)) ${w.exit()}`));
   return rows;
 }

@@ -8,7 +8,8 @@
  * @module
  */
 import { Ending, type RegionBlock } from "../cpu/engine/region.ts";
-import { Op, OPS, Slot, slotFields, WORDS } from "../cpu/ir/ops.ts";
+import { findPairs } from "../cpu/engine/liveness.ts";
+import { Op, OPS, Slot, slotFields, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
 import { hex, type OpContext, OPERATIONS, U64_ZERO } from "./emit_ops.ts";
 import { type AccessPlan, type AccessState, planAccesses } from "./accesses.ts";
 import { EXTENTS } from "./layout.ts";
@@ -33,7 +34,9 @@ const WORD_OPS = new Set(
 );
 /** Ops that may raise a floating-point exception and go on. */
 const RAISES = new Set(
-  OPS.filter(({ name }) => /^(f(add|sub|mul|div|ma|sqrt)|cvt)/.test(name)).map(({ code }) => code),
+  OPS.filter(({ name }) => /^(v?f(add|sub|mul|div|ma|sqrt)|cvt)/.test(name)).map(({ code }) =>
+    code
+  ),
 );
 const BITWISE = new Set([Op.and64, Op.or64, Op.xor64]);
 const isTemp = (slot: number) => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
@@ -54,6 +57,8 @@ export class Emitter implements OpContext {
   readonly #touched: number[] = [];
   readonly #written: number[] = [];
   #tempDoubles = new Set<number>();
+  /** First slots of pairs that are vectors: one local each. */
+  readonly #pairs: ReadonlySet<number>;
   /** Side exits: one for each guest instruction that needs one. */
   readonly #exits: { fuel: number; pc: number }[] = [];
   readonly #exitOf = new Map<string, number>();
@@ -77,6 +82,7 @@ export class Emitter implements OpContext {
 
   constructor(unit: Unit) {
     this.#unit = unit;
+    this.#pairs = findPairs(unit);
   }
 
   /** The text, behind that of layout.h and unit.h. */
@@ -94,9 +100,12 @@ export class Emitter implements OpContext {
     out.push(`static const struct { u32 pc; i32 to; } table[] = {${table}};`);
     for (const slot of this.#touched) {
       const name = this.#local(slot);
-      out.push(
-        this.#doubles.has(slot) ? `double ${name} = dbl(s[${slot}]);` : `u64 ${name} = s[${slot}];`,
-      );
+      if (this.#pairs.has(slot)) out.push(`V64 ${this.getVector(slot)} = ldV(arena, ${8 * slot});`);
+      else {out.push(
+          this.#doubles.has(slot)
+            ? `double ${name} = dbl(s[${slot}]);`
+            : `u64 ${name} = s[${slot}];`,
+        );}
     }
     if (this.#float) out.push("if (unlikely(s[FP_RM_SLOT] > 3)) goto leave;");
     out.push(dispatch);
@@ -105,7 +114,14 @@ export class Emitter implements OpContext {
       out.push(`x${i}: fuel -= ${fuel}; pc = ${hex(pc)}; goto leave;`);
     });
     out.push("leave:");
-    for (const slot of this.#written) out.push(`s[${slot}] = ${this.get(slot)};`);
+    for (const slot of this.#written) {
+      const vector = this.#pairs.has(slot);
+      out.push(
+        vector
+          ? `stV(arena, ${8 * slot}, ${this.getVector(slot)});`
+          : `s[${slot}] = ${this.get(slot)};`,
+      );
+    }
     out.push("((i32 *)(void *)arena)[FUEL_WORD] = fuel;");
     out.push("if (unlikely(pc >> 31)) { s[EXIT_PC_SLOT] = pc; return FAR_EXIT; }");
     out.push("return (u32)pc;");
@@ -124,16 +140,18 @@ export class Emitter implements OpContext {
     for (const { ir, terminator } of this.#unit.blocks) {
       for (let at = 0; at <= terminator; at += WORDS) {
         const op = ir.code[at], fields = FIELDS[op], kinds = OPERATIONS.get(OPS[op].name)?.kinds;
-        const touch = (slot: number, kind: string | undefined) => {
+        const touch = (each: number, kind: string | undefined) => {
+          const slot = this.#variable(each);
           if (slot === Slot.ZERO || isSpecial(slot) || isTemp(slot)) return;
           touched.add(slot);
+          if (slot !== each || this.#pairs.has(slot)) return;
           const by = kind === "d" ? 1 : kind === "i" ? -1 : 0;
           floats.set(slot, (floats.get(slot) ?? 0) + by);
         };
         fields.reads.forEach((field) => touch(ir.code[at + field], kinds?.[field - 1]));
         if (!fields.writes) continue;
-        const d = ir.code[at + 1];
-        touch(d, kinds?.[0]);
+        touch(ir.code[at + 1], kinds?.[0]);
+        const d = this.#variable(ir.code[at + 1]);
         if (d !== Slot.ZERO && !isTemp(d) && !isSpecial(d)) written.add(d);
       }
     }
@@ -143,11 +161,29 @@ export class Emitter implements OpContext {
     for (const [slot, uses] of floats) if (uses > 0) this.#doubles.add(slot);
   }
 
+  /** The first slot of a vector's half; another slot itself. */
+  #variable(slot: number): number {
+    return this.#pairs.has(slot & ~1) ? slot & ~1 : slot;
+  }
+
   #local(slot: number): string {
+    return this.#isHalf(slot) ? `r${slot & ~1}[${slot & 1}]` : `r${slot}`;
+  }
+
+  #isHalf(slot: number): boolean {
+    return this.#pairs.has(slot & ~1) && slot !== Slot.ZERO;
+  }
+
+  getVector(slot: number): string {
     return `r${slot}`;
   }
 
+  setVector(slot: number, value: string, declaration = ""): void {
+    this.line(`{ ${declaration} r${slot} = ${value}; }`);
+  }
+
   #isDouble(slot: number): boolean {
+    if (this.#isHalf(slot)) return false;
     return isTemp(slot) ? this.#tempDoubles.has(slot) : this.#doubles.has(slot);
   }
 
@@ -294,7 +330,7 @@ export class Emitter implements OpContext {
       (BITWISE.has(op) && this.isWord(a) && this.isWord(b)) ||
       (op === Op.const && code[at + 4] >> 31 === code[at + 5]);
     if (word) this.#words.add(code[at + 1]);
-    else this.#words.delete(code[at + 1]);
+    else for (const slot of slotsWritten(code, at, FIELDS[op])) this.#words.delete(slot);
   }
 
   #declareTemps({ ir, terminator }: RegionBlock): void {
@@ -302,14 +338,15 @@ export class Emitter implements OpContext {
     for (let at = 0; at <= terminator; at += WORDS) {
       const op = ir.code[at], fields = FIELDS[op], kinds = OPERATIONS.get(OPS[op].name)?.kinds;
       for (const field of fields.writes ? [1, ...fields.reads] : fields.reads) {
-        const slot = ir.code[at + field], kind = kinds?.[field - 1];
+        const slot = this.#variable(ir.code[at + field]), kind = kinds?.[field - 1];
         if (!isTemp(slot)) continue;
         uses.set(slot, (uses.get(slot) ?? 0) + (kind === "d" ? 1 : kind === "i" ? -1 : 0));
       }
     }
     this.#tempDoubles = new Set([...uses].filter(([, count]) => count > 0).map(([slot]) => slot));
     for (const slot of uses.keys()) {
-      this.line(`${this.#isDouble(slot) ? "double" : "u64"} ${this.#local(slot)};`);
+      if (this.#pairs.has(slot)) this.line(`V64 r${slot} = {0, 0};`);
+      else this.line(`${this.#isDouble(slot) ? "double" : "u64"} ${this.#local(slot)};`);
     }
   }
 

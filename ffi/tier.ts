@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { findPairs } from "../cpu/engine/liveness.ts";
 import { Ending, type Region } from "../cpu/engine/region.ts";
 import {
   type Compilation,
@@ -98,8 +97,6 @@ export class NativeTier implements CompilingTier {
     const start = performance.now();
     const known = wait ? [] : [...services.entries(), ...this.#entries.keys()];
     const unit = formUnit(region, (pc, limit) => services.lift(pc, limit), known);
-    // Native code has no vectors yet, and would leave at each.
-    if (!wait && findPairs(unit).size > 0) return undefined;
     const job = builder.unitJob(new Emitter(unit).emit(), this.#helper.features, level);
     const blocks = unit.blocks.map(({ ir }) => ir);
     const translation: Translation = {

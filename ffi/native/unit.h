@@ -71,6 +71,104 @@ IN u32 rems32(u32 a, u32 b) {
   return (u32)((i32)a % (i32)b);
 }
 
+/* Vectors, by lanes: unsigned, signed and floating. Their operators wrap, and comparisons give all ones or 0. */
+#define VECTOR(name, type) typedef type name __attribute__((vector_size(16)))
+VECTOR(V8, u8);
+VECTOR(V16, u16);
+VECTOR(V32, u32);
+VECTOR(V64, u64);
+VECTOR(S8, i8);
+VECTOR(S16, i16);
+VECTOR(S32, i32);
+VECTOR(S64, i64);
+VECTOR(F32, float);
+VECTOR(F64, double);
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (V8){__VA_ARGS__})
+#endif
+#define ONES32 ((V64)(F32){1, 1, 1, 1})
+#define ONES64 ((V64)(F64){1, 1})
+IN V64 choose(V64 mask, V64 a, V64 b) { return (a & mask) | (b & ~mask); }
+IN u64 any(V64 a) { return (a[0] | a[1]) != 0; }
+#define LANES(bits, n) \
+  IN V##bits abs##bits(V##bits a) { \
+    V##bits m = (V##bits)((S##bits)a >> (bits - 1)); \
+    return (a ^ m) - m; \
+  } \
+  IN V##bits shiftU##bits(V##bits a, V64 counts) { \
+    for (int i = 0; i < n; i++) { \
+      int k = (i8)((V##bits)counts)[i]; \
+      a[i] = k >= bits || k <= -bits ? 0 : k >= 0 ? (u##bits)(a[i] << k) : (u##bits)(a[i] >> -k); \
+    } \
+    return a; \
+  } \
+  IN V##bits shiftS##bits(V##bits a, V64 counts) { \
+    for (int i = 0; i < n; i++) { \
+      int k = (i8)((V##bits)counts)[i]; \
+      int right = -k >= bits ? bits - 1 : -k; \
+      a[i] = k >= bits ? 0 : k >= 0 ? (u##bits)(a[i] << k) : (u##bits)((i##bits)a[i] >> right); \
+    } \
+    return a; \
+  }
+LANES(8, 16)
+LANES(16, 8)
+LANES(32, 4)
+LANES(64, 2)
+/* (a + b + 1) / 2 is what either has less half of what only one has. */
+IN V8 average8(V8 a, V8 b) { return (a | b) - ((a ^ b) >> 1); }
+IN V16 average16(V16 a, V16 b) { return (a | b) - ((a ^ b) >> 1); }
+IN V8 ones8(V8 a) {
+  a -= (a >> 1) & 0x55;
+  a = (a & 0x33) + ((a >> 2) & 0x33);
+  return (a + (a >> 4)) & 15;
+}
+IN V8 zeros8(V8 a) {
+  a |= a >> 1;
+  a |= a >> 2;
+  a |= a >> 4;
+  return ones8(~a);
+}
+IN V16 zeros16(V16 a) {
+  a |= a >> 1;
+  a |= a >> 2;
+  a |= a >> 4;
+  a |= a >> 8;
+  a = (V16)ones8((V8)~a);
+  return (a & 255) + (a >> 8);
+}
+IN V32 zeros32(V32 a) {
+  a |= a >> 1;
+  a |= a >> 2;
+  a |= a >> 4;
+  a |= a >> 8;
+  a |= a >> 16;
+  a = (V32)ones8((V8)~a);
+  a += a >> 16;
+  return (a + (a >> 8)) & 63;
+}
+IN V8 lookup(V8 a, V8 b) {
+  V8 r;
+  for (int i = 0; i < 16; i++) r[i] = b[i] < 16 ? a[b[i] & 15] : 0;
+  return r;
+}
+/* NaNs; and numbers that may have been tiny before rounding, of which hosts think differently. */
+#define SIZE32 ((V32){0} + 0x7fffffffu)
+#define SIZE64 ((V64){0} + 0x7fffffffffffffffu)
+IN u64 odd32(F32 a) { return any((V64)(a != a)); }
+IN u64 odd64(F64 a) { return any((V64)(a != a)); }
+IN u64 tiny32(F32 a) { return any((V64)(a != a) | (V64)(((V32)a & SIZE32) == (V32){0} + 0x00800000u)); }
+IN u64 tiny64(F64 a) { return any((V64)(a != a) | (V64)(((V64)a & SIZE64) == (V64){0} + 0x0010000000000000u)); }
+IN F32 fused32(F32 a, F32 b, F32 c) {
+  for (int i = 0; i < 4; i++) a[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return a;
+}
+IN F64 fused64(F64 a, F64 b, F64 c) {
+  for (int i = 0; i < 2; i++) a[i] = __builtin_fma(a[i], b[i], c[i]);
+  return a;
+}
+
 /* The slots, guest memory and the page table: of one pointer, which leaves more registers to the guest's. */
 #define s ((u64 *)(void *)arena)
 #define g (arena + GUEST_OFFSET)
@@ -87,6 +185,7 @@ ACCESS(16, u16)
 ACCESS(32, u32)
 ACCESS(64, u64)
 ACCESS(D, double)
+ACCESS(V, V64)
 /* Not the fast path of an access of 2^k bytes: misaligned, beyond guest memory, or a page without the right. */
 #define PAGE_OF(a, k) (ror64(a, k) >> (PAGE_SHIFT - (k)))
 #define BAD(a, k, right) \
