@@ -153,6 +153,14 @@ export function addVectorRows(
   });
 
   for (const bits of [32, 64]) floats(add, bits);
+  add("vfwiden32", "....", (w, o) => {
+    w.usesFloat();
+    const second = o.j & Fp.FIRST ? "0" : "(double)x[1]";
+    w.line(`{ F32 x = (F32)${w.getVector(o.a)}; F64 v = {(double)x[0], ${second}};`);
+    w.line(`if (unlikely(odd64(v))) ${w.exit()}`);
+    w.setVector(o.d, "(V64)v");
+    w.line("}");
+  });
 }
 
 /** Sums and differences that saturate: the flag is an or, which costs less than to ask. */
@@ -232,13 +240,65 @@ function floats(
   for (const [name, sign] of [["eq", "=="], ["gt", ">"], ["ge", ">="]]) {
     add(`vf${name}${bits}`, "....", (w, o) => {
       w.line("{");
+      // A stay does not begin while subnormal numbers are flushed.
       w.usesFloat();
-      w.line(`if (unlikely(s[FP_RM_SLOT] & 8)) ${w.exit()}`);
       w.line(`${f} v = ${operand(w, o.a, o.j)}, u = ${operand(w, o.b, o.j)};`);
       w.line(`if (unlikely(odd${bits}(v) | odd${bits}(u))) ${w.exit()}`);
       const lanes = mask(o.j);
       w.setVector(o.d, `(V64)(v ${sign} u)${lanes ? ` & ${lanes}` : ""}`);
       w.line("}");
     });
+  }
+  add(`vfsqrt${bits}`, "....", (w, o) => {
+    w.line("{");
+    rounding(w, o.j);
+    w.line(`${f} v = ${operand(w, o.a, o.j)}; if (unlikely(negative${bits}(v))) ${w.exit()}`);
+    w.line(`PIN(v); v = root${bits}(v);`);
+    result(w, o, "odd");
+  });
+  add(`vcvtfS${bits}`, "....", (w, o) => {
+    if (o.j >> 16 !== 0) return w.line(w.exit());
+    w.line("{");
+    rounding(w, o.j);
+    // Zeros are exact.
+    const lanes = mask(o.j), vector = w.getVector(o.a);
+    w.line(`V64 x = ${lanes ? `${vector} & ${lanes}` : vector};`);
+    w.line(`${f} v = __builtin_convertvector((S${bits})x, ${f});`);
+    result(w, o, "odd");
+  });
+  scalars(add, bits);
+}
+
+/** Comparisons and choices of scalars; a stay does not begin while subnormal numbers are flushed. */
+function scalars(
+  add: (name: string, kinds: string, print: Operation["print"]) => void,
+  bits: number,
+): void {
+  const wide = bits === 64, type = wide ? "double" : "float";
+  const value = (w: OpContext, slot: number) => wide ? w.getDouble(slot) : `flt(${w.get(slot)})`;
+  const operands = (w: OpContext, o: Operands) => {
+    w.usesFloat();
+    w.line(`{ ${type} v = ${value(w, o.a)}, u = ${value(w, o.b)};`);
+    w.line(`if (unlikely(__builtin_isunordered(v, u))) ${w.exit()}`);
+  };
+  add(`fcmp${bits}`, wide ? "iddi" : "iiii", (w, o) => {
+    operands(w, o);
+    w.set(o.d, "(u64)(v < u ? 8 : v == u ? 6 : 2)");
+    w.line("}");
+  });
+  // Of equal numbers only zeros differ in bits: the sign decides.
+  for (const [name, sign, same] of [["fmin", "<", "|"], ["fmax", ">", "&"]]) {
+    for (const kind of ["imum", "num"]) {
+      add(`${name}${kind}${bits}`, wide ? "dddi" : "iiii", (w, o) => {
+        operands(w, o);
+        if (wide) {
+          w.setDouble(o.d, `(v == u ? dbl(bits64(v) ${same} bits64(u)) : v ${sign} u ? v : u)`);
+        } else {
+          w.line("u32 x = bits32(v), y = bits32(u);");
+          w.set(o.d, `(u64)(v == u ? x ${same} y : v ${sign} u ? x : y)`);
+        }
+        w.line("}");
+      });
+    }
   }
 }

@@ -34,7 +34,7 @@ const WORD_OPS = new Set(
 );
 /** Ops that may raise a floating-point exception and go on. */
 const RAISES = new Set(
-  OPS.filter(({ name }) => /^(v?f(add|sub|mul|div|ma|sqrt)|cvt)/.test(name)).map(({ code }) =>
+  OPS.filter(({ name }) => /^(v?f(add|sub|mul|div|ma|sqrt)|v?cvt)/.test(name)).map(({ code }) =>
     code
   ),
 );

@@ -160,6 +160,23 @@ IN u64 odd32(F32 a) { return any((V64)(a != a)); }
 IN u64 odd64(F64 a) { return any((V64)(a != a)); }
 IN u64 tiny32(F32 a) { return any((V64)(a != a) | (V64)(((V32)a & SIZE32) == (V32){0} + 0x00800000u)); }
 IN u64 tiny64(F64 a) { return any((V64)(a != a) | (V64)(((V64)a & SIZE64) == (V64){0} + 0x0010000000000000u)); }
+/* Operands of square roots; a NaN must not raise anything here. */
+IN int negative32(F32 a) {
+  for (int i = 0; i < 4; i++) if (!__builtin_isgreaterequal(a[i], 0)) return 1;
+  return 0;
+}
+IN int negative64(F64 a) {
+  for (int i = 0; i < 2; i++) if (!__builtin_isgreaterequal(a[i], 0)) return 1;
+  return 0;
+}
+IN F32 root32(F32 a) {
+  for (int i = 0; i < 4; i++) a[i] = __builtin_sqrtf(a[i]);
+  return a;
+}
+IN F64 root64(F64 a) {
+  for (int i = 0; i < 2; i++) a[i] = __builtin_sqrt(a[i]);
+  return a;
+}
 IN F32 fused32(F32 a, F32 b, F32 c) {
   for (int i = 0; i < 4; i++) a[i] = __builtin_fmaf(a[i], b[i], c[i]);
   return a;
