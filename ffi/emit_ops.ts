@@ -5,57 +5,9 @@
  */
 import { Amo, Fp } from "../cpu/ir/ops.ts";
 import { addVectorRows } from "./emit_vectors.ts";
+import type { OpContext, Operands, Operation } from "./operation.ts";
 
-/** Operands of a record. */
-export interface Operands {
-  /** Destination slot. */
-  d: number;
-  /** Source slots. */
-  a: number;
-  b: number;
-  c: number;
-  /** The 32-bit immediate. */
-  j: number;
-  /** The 64-bit immediate, as C. */
-  i: string;
-  /** Whether the second operand is the immediate. */
-  immediate: boolean;
-}
-
-/** What a row needs of the emitter. */
-export interface OpContext {
-  /** The bits of a slot. */
-  get(slot: number): string;
-  /** A slot as a double. */
-  getDouble(slot: number): string;
-  /** Whether a slot's local is a double. */
-  isDouble(slot: number): boolean;
-  /** Writes the bits of a slot. */
-  set(slot: number, value: string): void;
-  /** Writes a double to a slot. */
-  setDouble(slot: number, value: string): void;
-  /** A vector. */
-  getVector(slot: number): string;
-  /** Writes a vector; the value may name what the declaration before it declares. */
-  setVector(slot: number, value: string, declaration?: string): void;
-  /** Adds a line. */
-  line(text: string): void;
-  /** A statement that leaves at the current guest instruction, with nothing of it done. */
-  exit(): string;
-  /** Leaves unless the access to `at` is allowed. */
-  check(): void;
-  /** Whether a slot certainly holds a word, sign-extended. */
-  isWord(slot: number): boolean;
-  /** Says that the rounding mode matters. */
-  usesFloat(): void;
-}
-
-/** One row. */
-export interface Operation {
-  /** What d, a, b and c are preferably: "d" doubles, "i" integers, "." either. */
-  kinds: string;
-  print(w: OpContext, o: Operands): void;
-}
+export type { OpContext, Operands, Operation } from "./operation.ts";
 
 /** The slot that is always zero. */
 export const U64_ZERO = "(u64)0";

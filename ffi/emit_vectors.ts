@@ -5,7 +5,7 @@
  * @module
  */
 import { Fp } from "../cpu/ir/ops.ts";
-import type { OpContext, Operands, Operation } from "./emit_ops.ts";
+import type { OpContext, Operands, Operation } from "./operation.ts";
 
 const ALL = [8, 16, 32, 64], NARROW = [8, 16, 32];
 
