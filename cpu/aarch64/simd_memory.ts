@@ -96,7 +96,7 @@ function pairRows(): FpRow[] {
           access(c, o.rt, 2 + i, base, at);
           access(c, o.rt2, 2 + i, base, at + size);
           if (writes) c.setXsp(o.rn, c.b.add(base, c.b.imm(offset)));
-        }, l === 1 ? (o) => o.rt !== o.rt2 : undefined);
+        });
       })
     )
   );
