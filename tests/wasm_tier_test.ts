@@ -149,6 +149,27 @@ Deno.test("Wasm tier stays in a loop with two entries when control flow is irred
   assertEquals(cpu.tier!.stats.exits.target, undefined);
 });
 
+Deno.test("Wasm tier makes canonical NaNs when operands are equal NaNs and nothing was inexact", () => {
+  for (const op of ["fadd.d rd=2 rs1=1 rs2=1 rm=7", "fsub.d rd=2 rs1=1 rs2=1 rm=7"]) {
+    for (const bits of ["imm=-7", "imm=-2047"]) {
+      const cpu = check(`
+        addi rd=7 ${bits}
+        fmv.d.x rd=1 rs1=7
+        li rd=5 imm=100
+      again:
+        ${op}
+        fmadd.d rd=3 rs1=1 rs2=1 rs3=1 rm=7
+        fmul.d rd=4 rs1=1 rs2=1 rm=7
+        fmv.x.d rd=10 rs1=2
+        addi rd=5 rs1=5 imm=-1
+        bne rs1=5 rs2=0 @again
+        ecall
+      `);
+      assertEquals(cpu.getRegister("a0"), 0x7ff8_0000_0000_0000n);
+    }
+  }
+});
+
 /** Jumps by a computed address in a loop of 3000 passes, to the number of a case in register 6. */
 const computedJumps = (number: string) => `
     li rd=5 imm=3000

@@ -31,7 +31,8 @@ function inexactSum(c: Body, a: () => void, b: () => void, sum: number): void {
   w.localGet(pair);
   w.localGet(pair);
   w.shuffle(SWAP);
-  w.op(Op.v128_xor);
+  // As numbers: NaNs, too, may have equal bits.
+  w.op(Op.f64x2_ne);
 }
 
 /** Pushes bits that are all 0 if the product in a local is exactly that of the doubles that are pushed, or small. */
