@@ -17,12 +17,15 @@ export const GUEST_BIN: string = fileURLToPath(new URL("./bin/", import.meta.url
 /** What it takes to build them: the command and the Debian package that has it. */
 export const GUEST_TOOLS: Record<string, string> = {
   "make": "make",
+  "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
   "riscv64-linux-gnu-gcc": "gcc-riscv64-linux-gnu",
   "riscv64-unknown-elf-gcc": "gcc-riscv64-unknown-elf",
 };
 
 /** Commands whose versions decide the bytes. */
 const VERSIONED = [
+  "aarch64-linux-gnu-gcc",
+  "aarch64-linux-gnu-ld",
   "riscv64-linux-gnu-gcc",
   "riscv64-linux-gnu-ld",
   "riscv64-unknown-elf-gcc",

@@ -63,7 +63,7 @@ testUnless(
 );
 
 Deno.test("guest/bin is small: no program has 20 KB or more", async () => {
-  for (const architecture of ["riscv64", "riscv32"]) {
+  for (const architecture of ["riscv64", "riscv32", "aarch64"]) {
     for await (const { name } of Deno.readDir(`${GUEST_BIN}${architecture}`)) {
       const { size } = await Deno.stat(`${GUEST_BIN}${architecture}/${name}`);
       assert(size < 20000, `${architecture}/${name} has ${size} bytes`);
@@ -71,7 +71,8 @@ Deno.test("guest/bin is small: no program has 20 KB or more", async () => {
   }
 });
 
-for (const [architecture, qemu] of [["riscv64", "qemu-riscv64"], ["riscv32", "qemu-riscv32"]]) {
+for (const architecture of ["riscv64", "riscv32", "aarch64"]) {
+  const qemu = `qemu-${architecture}`;
   testWith([qemu], `guest/bin/${architecture}/hello sees nobody under ${qemu}`, async () => {
     const hello = await run(qemu, [`${GUEST_BIN}${architecture}/hello`]);
     assertEquals(hello, { code: 1, stdout: "guest: nobody answers\n", stderr: "" });
@@ -85,15 +86,46 @@ for (const [architecture, qemu] of [["riscv64", "qemu-riscv64"], ["riscv32", "qe
   });
 }
 
+const ALONE = ["events", "bulk", "poke", "wait", "callfile"];
+
+for (
+  const [architecture, names] of [["riscv64", ["demo", ...ALONE]], ["aarch64", ALONE]] as const
+) {
+  const qemu = `qemu-${architecture}`;
+  testWith(
+    [qemu],
+    `guest/bin/${architecture} programs end by themselves when nobody answers`,
+    async () => {
+      for (const name of names) {
+        const { code, stdout, stderr } = await run(qemu, [`${GUEST_BIN}${architecture}/${name}`]);
+        assertEquals({ name, code, stderr }, { name, code: 1, stderr: "" });
+        assert(/nobody answers|cannot open/i.test(stdout), stdout);
+      }
+    },
+  );
+}
+
 testWith(
-  ["qemu-riscv64"],
-  "guest/bin/riscv64 programs end by themselves when nobody answers",
+  ["aarch64-linux-gnu-gcc", "qemu-aarch64"],
+  "the instruction of AArch64 changes no register but what the host writes",
   async () => {
-    for (const name of ["demo", "events", "bulk", "poke", "wait", "callfile"]) {
-      const { code, stdout, stderr } = await run("qemu-riscv64", [`${GUEST_BIN}riscv64/${name}`]);
-      assertEquals({ name, code, stderr }, { name, code: 1, stderr: "" });
-      assert(/nobody answers|cannot open/i.test(stdout), stdout);
-    }
+    await inTemporaryFolder(async (folder) => {
+      const source = `${folder}/alone.c`;
+      await Deno.writeTextFile(
+        source,
+        `#include "trapdoor.h"
+         int main(void) {
+           unsigned long arg[6] = {1, 2, 3, 4, 5, 6};
+           int i;
+           if (trapdoor_request_(TRAPDOOR_KIND_CALL, arg) != TRAPDOOR_STATUS_NOBODY) return 1;
+           for (i = 0; i < 6; i++) if (arg[i] != (unsigned long)i + 1) return 2;
+           return trapdoor_raw_hello() == 0 ? 0 : 3;
+         }`,
+      );
+      const flags = ["-static", "-O2", "-Wall", "-Werror", "-I", `${GUEST}include`];
+      await quietly("aarch64-linux-gnu-gcc", [...flags, source, "-o", `${folder}/alone`]);
+      await quietly("qemu-aarch64", [`${folder}/alone`]);
+    });
   },
 );
 
@@ -131,6 +163,8 @@ for (
       "-march=rv32imac",
       "-mabi=ilp32",
     ]],
+    ["aarch64-linux-gnu-gcc", "aarch64, hosted", ["-std=c99"]],
+    ["aarch64-linux-gnu-gcc", "aarch64, freestanding", ["-std=c99", "-ffreestanding"]],
     ["cc", "an architecture with no instruction", ["-std=c99"]],
   ] as const
 ) {

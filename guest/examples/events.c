@@ -26,6 +26,10 @@ static uint64_t ticks(void) {
   uint64_t count;
   __asm__ volatile("rdtime %0" : "=r"(count));
   return count;
+#elif defined(__aarch64__)
+  uint64_t count;
+  __asm__ volatile("mrs %0, cntvct_el0" : "=r"(count));
+  return count;
 #else
   return 0;
 #endif

@@ -10,9 +10,10 @@ export function call(cpu: Cpu, command: number, address: number, size: number): 
     return;
   }
   if (command === POKE_REGISTER) {
-    const value = cpu.getRegister("s5");
-    console.log(`host: s5 is ${value}, doubling it`);
-    cpu.setRegister("s5", 2n * value);
+    const name = cpu.memory.readCString(address);
+    const value = cpu.getRegister(name);
+    console.log(`host: ${name} is ${value}, doubling it`);
+    cpu.setRegister(name, 2n * value);
     return;
   }
   return NOT_HANDLED;

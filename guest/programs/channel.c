@@ -166,8 +166,8 @@ static void instruction(void) {
         "HELLO of another major version");
 }
 
-#if defined(__riscv)
 /* The callback lets the guest go on elsewhere: returns 2, or 1 if it went on here. */
+#if defined(__riscv)
 static int jump(void) {
   register unsigned long a0 __asm__("a0") = 0;
   register unsigned long a1 __asm__("a1") = JUMP;
@@ -187,6 +187,29 @@ static int jump(void) {
       "2:"
       : [where] "=&r"(where), "+r"(a0), "+r"(a1), [a2] "=&r"(a2), "+r"(a3), "+r"(a6)
       : "r"(a4), "r"(a5), "r"(a7)
+      : "memory");
+  return (int)where;
+}
+#elif defined(__aarch64__)
+static int jump(void) {
+  register unsigned long x0 __asm__("x0") = 0;
+  register unsigned long x1 __asm__("x1") = JUMP;
+  register unsigned long x2 __asm__("x2");
+  register unsigned long x3 __asm__("x3") = 0;
+  register unsigned long x4 __asm__("x4") = 0;
+  register unsigned long x5 __asm__("x5") = 0;
+  register unsigned long x7 __asm__("x7") = ~0UL;
+  register unsigned long x8 __asm__("x8") = TRAPDOOR_KIND_CALL;
+  unsigned long where;
+  __asm__ volatile(
+      "adr %[x2], 1f\n\t" TRAPDOOR_INSTRUCTION
+      "\n\t"
+      "mov %[where], #1\n\t"
+      "b 2f\n"
+      "1: mov %[where], #2\n"
+      "2:"
+      : [where] "=&r"(where), "+r"(x0), "+r"(x1), [x2] "=&r"(x2), "+r"(x3), "+r"(x7)
+      : "r"(x4), "r"(x5), "r"(x8)
       : "memory");
   return (int)where;
 }
@@ -284,7 +307,7 @@ int main(int argc, char **argv) {
   doorbells();
   if (trapdoor_raw_hello()) {
     instruction();
-#if defined(__riscv)
+#if defined(__riscv) || defined(__aarch64__)
     check(jump() == 2, "a callback sets pc");
 #endif
   }

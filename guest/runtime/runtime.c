@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Numbers of the generic Linux system call table (include/uapi/asm-generic/unistd.h), which RISC-V uses. */
+/* Numbers of the generic Linux system call table (include/uapi/asm-generic/unistd.h), which RISC-V and AArch64 use. */
 #define SYS_openat 56
 #define SYS_close 57
 #define SYS_getdents64 61
@@ -18,7 +18,7 @@
 #define SYS_exit_group 94
 #define SYS_munmap 215
 #define SYS_mmap 222 /* 32-bit: mmap2, whose offset counts units of 4096 bytes. */
-#if __riscv_xlen == 32
+#if __SIZEOF_LONG__ == 4
 #define SYS_clock_gettime 403 /* clock_gettime64: there is no other. */
 #else
 #define SYS_clock_gettime 113
@@ -30,6 +30,20 @@ char **environ;
 int main(int argc, char **argv, char **envp);
 
 static long syscall6(long number, long a, long b, long c, long d, long e, long f) {
+#if defined(__aarch64__)
+  register long x0 __asm__("x0") = a;
+  register long x1 __asm__("x1") = b;
+  register long x2 __asm__("x2") = c;
+  register long x3 __asm__("x3") = d;
+  register long x4 __asm__("x4") = e;
+  register long x5 __asm__("x5") = f;
+  register long x8 __asm__("x8") = number;
+  __asm__ volatile("svc #0"
+                   : "+r"(x0)
+                   : "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5), "r"(x8)
+                   : "memory");
+  return x0;
+#else
   register long a0 __asm__("a0") = a;
   register long a1 __asm__("a1") = b;
   register long a2 __asm__("a2") = c;
@@ -42,6 +56,7 @@ static long syscall6(long number, long a, long b, long c, long d, long e, long f
                    : "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5), "r"(a7)
                    : "memory");
   return a0;
+#endif
 }
 
 /* Turns the kernel's -errno into C's -1 and errno. */
@@ -109,7 +124,7 @@ struct dirent *readdir(DIR *list) {
 int closedir(DIR *list) { return close(list->fd); }
 
 void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset) {
-  const long position = (long)(__riscv_xlen == 32 ? offset >> 12 : offset);
+  const long position = (long)(sizeof(long) == 4 ? offset >> 12 : offset);
   if (offset % 4096 != 0) {
     errno = EINVAL;
     return MAP_FAILED;
