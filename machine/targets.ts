@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { Aarch64 } from "../cpu/aarch64/aarch64.ts";
 import type { Isa } from "../cpu/isa/isa.ts";
 import { Riscv } from "../cpu/riscv/riscv.ts";
+import { AARCH64_ABI } from "./user/aarch64_abi.ts";
 import type { Abi } from "./user/abi.ts";
 import type { ElfTarget } from "./user/elf.ts";
 import { RISCV32_ABI, RISCV64_ABI } from "./user/riscv_abi.ts";
@@ -21,6 +23,8 @@ export interface Target extends ElfTarget {
 
 const EM_RISCV = 243;
 
+const EM_AARCH64 = 183;
+
 const RISCV = {
   machine: EM_RISCV,
   translator: ["cpu/ir", "cpu/isa", "cpu/riscv"],
@@ -30,4 +34,12 @@ const RISCV = {
 export const TARGETS: readonly Target[] = [
   { ...RISCV, name: "riscv64", class: 64, isa: () => new Riscv(64), abi: RISCV64_ABI },
   { ...RISCV, name: "riscv32", class: 32, isa: () => new Riscv(32), abi: RISCV32_ABI },
+  {
+    machine: EM_AARCH64,
+    translator: ["cpu/ir", "cpu/isa", "cpu/aarch64"],
+    name: "aarch64",
+    class: 64,
+    isa: () => new Aarch64(),
+    abi: AARCH64_ABI,
+  },
 ];

@@ -50,6 +50,7 @@ export const NO_ISA = {
     "machine/user/elf.ts",
     // The Linux ABI of one ISA: numbers, layouts, register roles.
     "machine/user/riscv_abi.ts",
+    "machine/user/aarch64_abi.ts",
     // Names of host processors.
     "ffi/platform.ts",
   ] as readonly string[],

@@ -362,6 +362,7 @@ export class UserProcess {
       case Trap.STORE_FAULT:
         return linux.segmentationFault(cpu.faultAddress);
       case Trap.MISALIGNED:
+      case Trap.MISALIGNED_FETCH:
         return linux.fault(Signal.SIGBUS, SignalCode.BUS_ADRALN, cpu.faultAddress);
       case Trap.BREAKPOINT:
         return linux.fault(Signal.SIGTRAP, SignalCode.TRAP_BRKPT, pc);
