@@ -58,6 +58,7 @@ export const FUNCTIONAL: Readonly<
   },
   cli_test: {},
   programs_test: {},
+  aarch64_fuzz_test: {},
   wasm_tier_test: {
     where: (c) => c.tier !== "interp" && !isPlainWasm(c),
     why: "compares compiled code with the interpreter, wasm if nothing else is asked for",
@@ -205,6 +206,7 @@ export const ONCE: Readonly<Record<string, string>> = {
   gate_test: "tests the gate",
   suite_test: "reads sources",
   op_numbers_test: "reads sources",
+  aarch64_decode_test: "decodes and prints",
   riscv_decode_test: "decodes and prints",
   version_test: "prints",
   wasm_encoder_test: "encodes",

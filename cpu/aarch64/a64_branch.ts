@@ -182,7 +182,7 @@ function systemRows(): A64Row[] {
     row("svc", "11010100 000 imm16 000 01", "{imm16}", (c) => c.b.trap(Trap.SYSCALL, 4)),
     row("brk", "11010100 001 imm16 000 00", "{imm16}", (c) => c.b.trap(Trap.BREAKPOINT, 4)),
     row("hint", "1101010100 0 00 011 0010 hint 11111", "", nothing),
-    row("clrex", "1101010100 0 00 011 0011 crm 010 11111", "", (c) => {
+    row("clrex", "1101010100 0 00 011 0011 crm 010 11111", "{isb}", (c) => {
       c.b.writeNow(Slot.EXCLUSIVE_ADDRESS, c.b.imm(-1));
     }),
     row("dsb", "1101010100 0 00 011 0011 crm 100 11111", "{barrier}", fence),

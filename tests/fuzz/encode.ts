@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Compiled, extract, type Fields } from "../../cpu/isa/decoder.ts";
+import { type Compiled, extract, type Fields, type Row } from "../../cpu/isa/decoder.ts";
 import type { RvRow } from "../../cpu/riscv/lifter.ts";
 import { Riscv } from "../../cpu/riscv/riscv.ts";
 
@@ -11,7 +11,7 @@ import { Riscv } from "../../cpu/riscv/riscv.ts";
 export type Encoding = Compiled<RvRow>;
 
 /** Puts `fields` into the encoding of a row; fields that are not given are zero bits. */
-export function encode(row: Encoding, fields: Fields): number {
+export function encode<R extends Row>(row: Compiled<R>, fields: Fields): number {
   let bits = row.match;
   for (const { name, slices, bias } of row.extractors) {
     const value = (fields[name] ?? bias) - bias;
