@@ -20,7 +20,7 @@ import { buildC, buildGuest, file, run, trapdoor } from "./emulator.ts";
 import { serveLoopback } from "./registry.ts";
 import { testWith } from "./tools.ts";
 
-const WIDTHS = ["riscv64", "riscv32"] as const;
+const WIDTHS = ["riscv64", "riscv32", "aarch64"] as const;
 
 /** Path of a committed program. */
 function bin(name: string, width: string = "riscv64"): string {
@@ -225,7 +225,10 @@ Deno.test("bulk and poke change the guest's memory and registers when the exampl
     assertStringIncludes(ran.stdout, 'guest: before: "nobody has touched me"');
     assertMatch(ran.stdout, /host: at 0x[0-9a-f]+ stands "nobody has touched me"/);
     assertStringIncludes(ran.stdout, 'guest: after: "the host was here"');
-    assertStringIncludes(ran.stdout, "guest: s5 was 1000 and is 2000");
+    assertStringIncludes(
+      ran.stdout,
+      `guest: ${width === "aarch64" ? "x21" : "s5"} was 1000 and is 2000`,
+    );
   }
 });
 
@@ -741,7 +744,7 @@ testWith(
 Deno.test("an asynchronous callback answers registers of the guest that called when many calls overlap", async () => {
   // Sixteen machines, each asleep in its call at the same time.
   const answers = await Promise.all(Array.from({ length: 16 }, async (_, i) => {
-    const run = await ended(bin("hello", WIDTHS[i % 2]), {
+    const run = await ended(bin("hello", WIDTHS[i % WIDTHS.length]), {
       memory: 8 << 20,
       backdoor: { call: (_cpu, _command, a) => defer(20 - i).then(() => a * 1000 + i) },
     });
