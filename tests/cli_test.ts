@@ -699,7 +699,11 @@ testExcept("a file that can't be run is named with the reason", async () => {
     await check("segment", hello.subarray(0, 2000), "the file is truncated: segment");
     const x86 = hello.slice();
     x86.set([62, 0], 18);
-    await check("x86", x86, "it is for x86-64 (64-bit); riscv64 and riscv32 programs can be run");
+    await check(
+      "x86",
+      x86,
+      "it is for x86-64 (64-bit); riscv64, riscv32 and aarch64 programs can be run",
+    );
     const big = hello.slice();
     big[5] = 2;
     await check("big", big, "it is big-endian");

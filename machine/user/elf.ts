@@ -197,7 +197,7 @@ export function parseElf(bytes: Uint8Array, file: string, targets?: readonly Elf
 
   const machine = view.getUint16(18, true);
   if (targets && !targets.some((t) => t.machine === machine && t.class === bits)) {
-    const names = targets.map((t) => t.name).join(" and ");
+    const names = new Intl.ListFormat("en-GB").format(targets.map((t) => t.name));
     fail(
       `it is for ${
         MACHINES[machine] ?? `machine ${machine}`

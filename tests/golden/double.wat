@@ -195,7 +195,7 @@
               local.get $pair
               local.get $pair
               i8x16.shuffle 8 9 10 11 12 13 14 15 0 1 2 3 4 5 6 7
-              v128.xor
+              f64x2.ne
               v128.any_true
               br_if 0 (;@6;)
               local.get $double
