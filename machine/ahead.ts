@@ -45,7 +45,7 @@ export async function compileProgram(
       execfn: name,
       hwcap: abi.hwcap,
     });
-    const cpu = new Cpu(target.isa(), memory);
+    const cpu = new Cpu(await target.isa(), memory);
     const roots = [elf.entry, ...functionSymbols(elf)].map((pc) => pc + program.bias);
     const { sha256 } = await import("../ffi/cache.ts");
     return await openAhead(memory.arena, {

@@ -286,7 +286,7 @@ export class Machine extends EventTarget {
         ? Translations.of(options.cache!, bytes, target.translator, variant, options.note)
         : undefined;
       const trace = options.trace;
-      const cpu: Cpu = new Cpu(target.isa(), memory, {
+      const cpu: Cpu = new Cpu(await target.isa(), memory, {
         seconds: () => host.clock.monotonic() / 1000,
         passes: { ...ALL_PASSES, ...options.passes },
         ...(options.tier === "wasm" || options.tier === "native" ? { heat: 0 } : {}),

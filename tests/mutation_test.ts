@@ -7,6 +7,7 @@
 import { assert, assertEquals, fail } from "@std/assert";
 import type { CallbackModule } from "../backdoor/types.ts";
 import { Cpu } from "../cpu/engine/cpu.ts";
+import type { Isa } from "../cpu/isa/isa.ts";
 import { openBackdoor } from "../machine/backdoor.ts";
 import { Machine, MachineError } from "../machine/machine.ts";
 import { TARGETS } from "../machine/targets.ts";
@@ -215,9 +216,14 @@ class Bench {
   readonly memory = new AddressSpace(new Arena(4 << 20));
   readonly cpu: Cpu;
   readonly target: typeof TARGETS[number];
-  constructor(bits: 32 | 64) {
-    this.target = TARGETS.find((target) => target.class === bits)!;
-    this.cpu = new Cpu(this.target.isa(), this.memory, cpuOptions(this.memory));
+  private constructor(target: typeof TARGETS[number], isa: Isa) {
+    this.target = target;
+    this.cpu = new Cpu(isa, this.memory, cpuOptions(this.memory));
+  }
+
+  static async of(bits: 32 | 64): Promise<Bench> {
+    const target = TARGETS.find((target) => target.class === bits)!;
+    return new Bench(target, await target.isa());
   }
 
   async run(bytes: Uint8Array): Promise<ProcessEnd> {
@@ -255,7 +261,7 @@ function assertClear(error: unknown, what: string): void {
 
 Deno.test(`${COUNT} mutated executables end or are refused, clearly and soon`, async () => {
   const next = xorshift(SEED);
-  const benches = { 32: new Bench(32), 64: new Bench(64) };
+  const benches = { 32: await Bench.of(32), 64: await Bench.of(64) };
   const ends: Record<string, number> = {};
   let longest = 0;
   for (let i = 0; i < COUNT; i++) {

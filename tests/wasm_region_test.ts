@@ -498,7 +498,8 @@ Deno.test("formRegion leads computed jumps to the known targets from which there
     return known;
   };
   const region = formRegion(0x1_0000, (pc, limit) => cpu.lift(pc, limit), { jumps })!;
-  assert(asked.length === 2 && asked[0] < 0x1_0000 && asked[1] > 0x1_0000);
+  // A switch has an entry for each even address: V8 takes 65,520.
+  assertEquals(asked, [0x1_0000 - 0x4000, 0x1_0000 + 0x4000]);
   const [meeting, ...others] = region.blocks.filter(({ ending }) => ending === Ending.SWITCH);
   assertEquals(others, []);
   assertEquals(meeting.targets, [0x1_0004, 0x1_0014]);

@@ -19,8 +19,8 @@ import {
 export const MAX_REGION_INSNS = 2000;
 /** Most guest instructions of a function that is copied to where it is called, and of all copies in a region. */
 const MAX_COPY_INSNS = 60, MAX_COPIED_INSNS = 300;
-/** Bytes before and behind a function in which targets of its indirect jumps are looked for. */
-const JUMP_RANGE = 4096;
+/** Bytes before and behind an indirect jump in which its targets are looked for: the switch over them is a table. */
+const JUMP_RANGE = 0x4000;
 /** Most targets of indirect jumps in a region. */
 const MAX_JUMPS = 256;
 /** How often a function may be in a chain of copies. */
@@ -134,15 +134,14 @@ export function gather(pc: number, lift: Lift, options: RegionOptions): RegionBl
   return root.blocks.get(pc);
 }
 
-/** Where the indirect jumps of a function may go, as far as is known: near it, and no return address. */
+/** Where the indirect jumps of a function may go, as far as is known: all near the first of them. */
 function knownTargets(
   blocks: readonly RegionBlock[],
   jumps: NonNullable<RegionOptions["jumps"]>,
 ): number[] {
-  if (!blocks.some(isComputed)) return [];
-  const low = Math.min(...blocks.map(({ ir }) => ir.pc)) - JUMP_RANGE;
-  const high = Math.max(...blocks.map(({ ir }) => ir.pc)) + JUMP_RANGE;
-  const known = [...new Set(jumps(low, high))];
+  const jump = blocks.find(isComputed);
+  if (!jump) return [];
+  const known = [...new Set(jumps(jump.ir.pc - JUMP_RANGE, jump.ir.pc + JUMP_RANGE))];
   return known.length > MAX_JUMPS ? [] : known.sort((a, b) => a - b);
 }
 
