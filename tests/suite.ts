@@ -86,6 +86,12 @@ export const FUNCTIONAL: Readonly<
     why:
       "compares the interpreter and compiled code, by wasm if nothing else is asked for, with QEMU",
   },
+  aarch64_programs_test: {},
+  aarch64_base_test: {
+    where: (c) => c.tier !== "interp" && !isPlainWasm(c),
+    why:
+      "compares the interpreter and compiled code, by wasm if nothing else is asked for, with QEMU",
+  },
   vector_float_test: {
     where: (c) => c.tier !== "interp" && !isPlainWasm(c),
     why: "compares compiled code with the interpreter, wasm if nothing else is asked for",
@@ -207,6 +213,7 @@ export const ONCE: Readonly<Record<string, string>> = {
   suite_test: "reads sources",
   op_numbers_test: "reads sources",
   aarch64_decode_test: "decodes and prints",
+  aarch64_allocated_test: "decodes",
   riscv_decode_test: "decodes and prints",
   version_test: "prints",
   wasm_encoder_test: "encodes",
