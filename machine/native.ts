@@ -61,21 +61,32 @@ export function nativeTier(
     tier!.start();
   };
   const name = async () => (await import("../ffi/cache.ts")).sha256(cpu.isa.name, program);
-  const begin = async () => {
-    if (begun) return;
-    begun = true;
-    const { NativeError, openNative } = await import("../ffi/native.ts");
+  /** Goes on without the tier if it can't be had. */
+  const attempt = async (
+    work: (
+      native: typeof import("../ffi/native.ts"),
+      failed: (cause: unknown) => void,
+    ) => Promise<void>,
+  ) => {
+    const native = await import("../ffi/native.ts");
     const failed = (cause: unknown) => {
-      if (!(cause instanceof NativeError)) throw cause;
+      if (!(cause instanceof native.NativeError)) throw cause;
       note(`no native tier: ${cause.message}`);
     };
     try {
-      const { now, ready } = await openNative(arena, { note, ...jobs, program: await name() });
-      if (now) add(await ready);
-      else ready.then(add).catch(failed);
+      await work(native, failed);
     } catch (cause) {
       failed(cause);
     }
+  };
+  const begin = async () => {
+    if (begun) return;
+    begun = true;
+    await attempt(async ({ openNative }, failed) => {
+      const { now, ready } = await openNative(arena, { note, ...jobs, program: await name() });
+      if (now) add(await ready);
+      else ready.then(add).catch(failed);
+    });
   };
   return {
     force: async () => {
@@ -91,8 +102,9 @@ export function nativeTier(
     begin,
     resume: async () => {
       if (!hasManifests(options.cache)) return;
-      const { knowsProgram } = await import("../ffi/native.ts");
-      if (knowsProgram(await name())) await begin();
+      await attempt(async ({ knowsProgram }) => {
+        if (knowsProgram(await name())) await begin();
+      });
     },
     close: () => {
       closed = true;

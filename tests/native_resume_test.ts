@@ -185,3 +185,30 @@ testWith(
       }
     }),
 );
+
+Deno.test("a machine runs on when there are translations of earlier runs in a cache that it may not write", async () => {
+  await withFolder(async (folder) => {
+    await Deno.writeFile(`${folder}/program`, program(60));
+    await Deno.writeTextFile(`${folder}/earlier.units`, "");
+    const script = `
+      import { Machine } from "${new URL("mod.ts", ROOT)}";
+      const notes = [], cache = "${folder}", note = (text) => notes.push(text);
+      const machine = await Machine.user({ program: "${folder}/program", cache, note });
+      const { reason, status } = await machine.run();
+      console.log(JSON.stringify([reason, status, notes]));
+    `;
+    await Deno.writeTextFile(`${folder}/run.ts`, script);
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-check", "--no-prompt", "--allow-read", "--allow-env", `${folder}/run.ts`],
+      env: { TRAPDOOR_CACHE: folder, NO_COLOR: "1" },
+    }).output();
+    const text = new TextDecoder();
+    assertEquals(code, 0, text.decode(stderr));
+    const [reason, status, notes] = JSON.parse(text.decode(stdout));
+    assertEquals([reason, status], ["exit", 7]);
+    assertMatch(
+      notes.join("\n"),
+      /^no native tier: no access to the translation cache: run with /m,
+    );
+  });
+});
