@@ -8,7 +8,7 @@
  * @module
  */
 import type { RegionBlock } from "../cpu/engine/region.ts";
-import { Effect, Op, OPS, slotFields, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
+import { Effect, FIELDS, Op, OPS, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
 import { Page } from "../mmu/address_space.ts";
 import { EXTENT_SLACK } from "./layout.ts";
 
@@ -66,7 +66,6 @@ const SIZES = new Map<number, number>([
   [Op.ldV, 16],
   [Op.stV, 16],
 ]);
-const FIELDS = OPS.map(slotFields);
 
 /**
  * Finds the checks of a block.

@@ -9,14 +9,13 @@
  */
 import { Ending, type RegionBlock } from "../cpu/engine/region.ts";
 import { findPairs } from "../cpu/engine/liveness.ts";
-import { Op, OPS, Slot, slotFields, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
+import { FIELDS, Op, OPS, Slot, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
 import { hex, type OpContext, OPERATIONS, U64_ZERO } from "./emit_ops.ts";
 import { type AccessPlan, type AccessState, planAccesses } from "./accesses.ts";
 import { EXTENTS } from "./layout.ts";
 import { Page } from "../mmu/address_space.ts";
 import { isShort, type Unit } from "./unit.ts";
 
-const FIELDS = OPS.map(slotFields);
 const BRANCH = new Map<number, (a: string, b: string) => string>([
   [Op.brEq, (a, b) => `${a} == ${b}`],
   [Op.brNe, (a, b) => `${a} != ${b}`],

@@ -8,10 +8,9 @@
  *
  * @module
  */
-import { mayExit, OPS, Slot, slotFields, slotsRead, slotsWritten, WORDS } from "../ir/ops.ts";
+import { FIELDS, mayExit, OPS, Slot, slotsRead, slotsWritten, WORDS } from "../ir/ops.ts";
 import { dominates, Ending, type Region, type RegionBlock } from "./region.ts";
 
-const FIELDS = OPS.map(slotFields);
 const MAY_EXIT = OPS.map(mayExit);
 
 /** Whether other code reads and writes the slot too, so that it is never kept in a variable. */

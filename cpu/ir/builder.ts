@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { Effect, JumpHint, mayExit, Op, OPS, Slot, SLOT_COUNT, slotFields, WORDS } from "./ops.ts";
+import { Effect, FIELDS, JumpHint, mayExit, Op, OPS, Slot, SLOT_COUNT, WORDS } from "./ops.ts";
 
 /** A value: a slot (0 and up) or a constant of this builder (negative). */
 export type Value = number;
@@ -45,17 +45,17 @@ export interface IrBlock {
  * By op: how many slots it writes from `d` on; which of a (1), b (2), c (4) it reads, and which of them are pairs;
  * whether it may leave the block; its effect.
  */
-const WRITES = Uint8Array.from(OPS, (op) => {
-  const { writes, pairs } = slotFields(op);
-  return writes ? pairs.includes(1) ? 2 : 1 : 0;
-});
+const WRITES = Uint8Array.from(
+  FIELDS,
+  ({ writes, pairs }) => writes ? pairs.includes(1) ? 2 : 1 : 0,
+);
 const PAIRS = Uint8Array.from(
-  OPS,
-  (op) => slotFields(op).pairs.reduce((bits, field) => bits | 1 << field >> 2, 0),
+  FIELDS,
+  ({ pairs }) => pairs.reduce((bits, field) => bits | 1 << field >> 2, 0),
 );
 const READS = Uint8Array.from(
-  OPS,
-  (op) => slotFields(op).reads.reduce((bits, field) => bits | 1 << (field - 2), 0),
+  FIELDS,
+  ({ reads }) => reads.reduce((bits, field) => bits | 1 << (field - 2), 0),
 );
 const EXITS = Uint8Array.from(OPS, (op) => mayExit(op) ? 1 : 0);
 const EFFECT = Uint8Array.from(OPS, (op) => op.effect);

@@ -12,8 +12,8 @@
  * | 4    | c     | third source slot, or code index of the taken successor        |
  * | 5    | j     | a 32-bit immediate, or code index of the other successor       |
  *
- * Slots are 64 bits wide; fields in capital letters are pairs of them (see vector_ops.ts). An op named `...32` takes the low 32 bits of its operands and leaves its result
- * sign-extended to 64. Shift counts are taken modulo the width. Addresses are `a + i` modulo 2^64 with
+ * Slots are 64 bits wide; fields in capital letters are pairs of them (see vector_ops.ts). An op named `...32` takes the
+ * low 32 bits of its operands and leaves its result sign-extended to 64. Shift counts are taken modulo the width. Addresses are `a + i` modulo 2^64 with
  * `-2048 <= i < 4096`. All definitions are total: there is no undefined behaviour.
  *
  * @module
@@ -429,19 +429,27 @@ export interface SlotFields {
   readonly pairs: readonly number[];
 }
 
-/** The slot fields of an op. */
-export function slotFields(op: OpInfo): SlotFields {
-  const fields = op.fields.toLowerCase().split(" ");
-  if (["trap", "link", "goto", "hop"].includes(op.name)) {
-    return { reads: [], writes: false, pairs: [] };
-  }
-  const reads: number[] = [];
-  if (fields.includes("a")) reads.push(2);
-  if (fields.includes("b") && op.name !== "jumpInd") reads.push(3);
-  if (fields.includes("c") && op.effect !== END) reads.push(4);
-  const pairs = [..."DABC"].flatMap((letter, i) => op.fields.includes(letter) ? [i + 1] : []);
-  return { reads, writes: fields.includes("d") && op.effect !== END, pairs };
+/** Ops whose `d`, `a` and `b` are no slots. */
+const SLOTLESS = new Set(["trap", "link", "goto", "hop"]);
+/** The letters of slots, by word of the record less one, in lower case and as pairs. */
+const LETTERS = ["dD", "aA", "bB", "cC"];
+
+function slotFields({ name, fields, effect }: OpInfo): SlotFields {
+  const reads: number[] = [], pairs: number[] = [];
+  if (SLOTLESS.has(name)) return { reads, writes: false, pairs };
+  let writes = false;
+  LETTERS.forEach(([slot, pair], i) => {
+    const isPair = fields.includes(pair);
+    if (isPair) pairs.push(i + 1);
+    else if (!fields.includes(slot)) return;
+    if (i === 0) writes = effect !== END;
+    else if (i === 1 || (i === 2 ? name !== "jumpInd" : effect !== END)) reads.push(i + 1);
+  });
+  return { reads, writes, pairs };
 }
+
+/** The slot fields of each op, by its number. */
+export const FIELDS: readonly SlotFields[] = OPS.map(slotFields);
 
 /** Slots that a record reads, both of each pair. */
 export function slotsRead(code: Int32Array, at: number, { reads, pairs }: SlotFields): number[] {

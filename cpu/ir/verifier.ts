@@ -9,13 +9,13 @@ import { type IrBlock, MAX_BLOCK_INSNS } from "./builder.ts";
 import {
   Amo,
   Effect,
+  FIELDS,
   FIRST_VECTOR_OP,
   Fp,
   Op,
   type OpInfo,
   OPS,
   Slot,
-  slotFields,
   slotsRead,
   slotsWritten,
   Trap,
@@ -30,7 +30,6 @@ const SINGLE = /^f[a-z]+32r?$|F32/;
 const LAST_SLOT = Math.max(...Object.values(Slot));
 const LAST_TRAP = Math.max(...Object.values(Trap));
 
-const slots = OPS.map(slotFields);
 const isTemp = (slot: number) => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
 
 /** The words of a record (1 to 5) that its op does not use. */
@@ -134,17 +133,17 @@ export function verify(block: IrBlock, slotCount: number): string[] {
     for (const word of unused[op]) {
       if (code[at + word] !== 0) problem(at, `unused word ${word} is ${code[at + word]}`);
     }
-    for (const word of slots[op].pairs) {
+    for (const word of FIELDS[op].pairs) {
       if (code[at + word] % 2 !== 0) {
         problem(at, `slot ${code[at + word]} is not the first of a pair`);
       }
     }
-    for (const slot of slotsRead(code, at, slots[op])) {
+    for (const slot of slotsRead(code, at, FIELDS[op])) {
       const wrong = slotProblem(slot);
       if (wrong) problem(at, wrong);
       if (isTemp(slot) && !written.has(slot)) problem(at, `temporary ${slot} has no value yet`);
     }
-    for (const slot of slotsWritten(code, at, slots[op])) {
+    for (const slot of slotsWritten(code, at, FIELDS[op])) {
       const wrong = slotProblem(slot);
       if (wrong) problem(at, wrong);
       if (slot === Slot.ZERO && op !== Op.sys) problem(at, "writes slot 0");

@@ -13,11 +13,11 @@ import { findLiveness, findPairs, isBackEdge, type Liveness } from "../engine/li
 import { COMPUTED_TARGET, Ending, type Region, type RegionBlock } from "../engine/region.ts";
 import {
   Effect,
+  FIELDS,
   JumpHint,
   Op as Ir,
   OPS,
   SLOT_COUNT,
-  slotFields,
   slotsRead,
   slotsWritten,
   WORDS,
@@ -49,7 +49,7 @@ export const MAX_STACK = 512 << 10;
 /** Bytes of a frame besides its locals (measured: 50 to 90). */
 const FRAME_BYTES = 96;
 
-const FIELDS = OPS.map(slotFields), TWO32 = 0x1_0000_0000;
+const TWO32 = 0x1_0000_0000;
 const BRANCH = new Map<number, PlainOp>([
   [Ir.brEq, Op.i64_eq],
   [Ir.brNe, Op.i64_ne],

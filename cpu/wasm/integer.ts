@@ -3,11 +3,9 @@
  *
  * @module
  */
-import { Op as Ir, OPS, slotFields } from "../ir/ops.ts";
+import { FIELDS, Op as Ir } from "../ir/ops.ts";
 import type { Body } from "./body.ts";
 import { Op, type PlainOp, ValType } from "./encoder.ts";
-
-const FIELDS = OPS.map(slotFields);
 
 /** Ops with two 64-bit operands that are one instruction, by IR op number. */
 const BINARY64 = new Map<number, PlainOp>([

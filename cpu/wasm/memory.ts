@@ -13,11 +13,11 @@ import type { RegionBlock } from "../engine/region.ts";
 import {
   Amo,
   Effect,
+  FIELDS,
   Op as Ir,
   OPS,
   Slot,
   SLOT_COUNT,
-  slotFields,
   slotsWritten,
   WORDS,
 } from "../ir/ops.ts";
@@ -30,7 +30,6 @@ const LOAD_OK = 1, STORE_OK = 2;
 const PAGE_SIZE = 4096;
 /** What is added to a slot's number to tell groups of stores from those of loads. */
 const STORES_APART = SLOT_COUNT;
-const FIELDS = OPS.map(slotFields);
 
 const LOADS = new Map<number, { op: LoadOp; size: number }>([
   [Ir.ldS8, { op: Op.i64_load8_s, size: 1 }],

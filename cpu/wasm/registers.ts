@@ -5,10 +5,8 @@
  */
 import { findPairs, isShared } from "../engine/liveness.ts";
 import type { Region } from "../engine/region.ts";
-import { Op as Ir, OPS, Slot, slotFields, WORDS } from "../ir/ops.ts";
+import { FIELDS, Op as Ir, Slot, WORDS } from "../ir/ops.ts";
 import { type BodyWriter, Op, ValType } from "./encoder.ts";
-
-const FIELDS = OPS.map(slotFields);
 
 /** Fields of ops that are doubles, as word indices in a record; those of other ops are integers. */
 const DOUBLES = new Map<number, readonly number[]>([

@@ -12,7 +12,7 @@ import { STORE_WORDS, TLB_ENTRIES } from "../../mmu/softmmu.ts";
 import { Exit } from "../engine/exits.ts";
 import { Ending, type RegionBlock } from "../engine/region.ts";
 import { Reach } from "../engine/tier.ts";
-import { Op as Ir, OPS, slotFields, WORDS } from "../ir/ops.ts";
+import { FIELDS, Op as Ir, WORDS } from "../ir/ops.ts";
 import type { Body } from "./body.ts";
 import { Op, ValType } from "./encoder.ts";
 import { loadLimits } from "./float.ts";
@@ -22,7 +22,6 @@ const ENTRY_SHIFT = 12 - 4, ENTRY_MASK = (TLB_ENTRIES - 1) << 4;
 const PAGE_MASK = -4096;
 /** Page of an access that has none yet: no address' page, nor what is left of a misaligned address. */
 export const NO_PAGE = 0x800;
-const FIELDS = OPS.map(slotFields);
 
 /** Accesses that are checked together, through one register. */
 interface Probe {
