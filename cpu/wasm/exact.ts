@@ -3,13 +3,12 @@
  * results are, and a program that computes with integers in doubles stays there for ever.
  *
  * The sum of two doubles is exact if the sum less each of them is the other; a product is if a fused multiply-add finds
- * no rest. What is not told here is left to the functions of `helpers.ts`.
+ * no rest. What is not told here of products is left to the functions of `helpers.ts`.
  *
  * @module
  */
 import { type Body, slowIf } from "./body.ts";
 import { Op, ValType } from "./encoder.ts";
-import type { Helper } from "./helpers.ts";
 
 /** A product below this may have a rounding error that is no double. */
 const SAFE = 2 ** -900;
@@ -66,8 +65,8 @@ export type Exactness = (
   otherwise: number,
 ) => void;
 
-/** By the helper that would be called else. */
-export const EXACT: ReadonlyMap<Helper, Exactness> = new Map<Helper, Exactness>([
+/** By operation, named as in `helpers.ts`; nothing is left of a sum. */
+export const EXACT: ReadonlyMap<string, Exactness> = new Map<string, Exactness>([
   ["sum64", (c, push, sum, otherwise) => {
     inexactSum(c, () => push(0), () => push(1), sum);
     c.w.op(Op.v128_any_true);

@@ -15,8 +15,8 @@ import type { RegionBlock } from "../engine/region.ts";
 import { Fp, Op as Ir, Slot } from "../ir/ops.ts";
 import { type Body, type Limit, slowIf } from "./body.ts";
 import { Op, type PlainOp, ValType } from "./encoder.ts";
-import { EXACT } from "./exact.ts";
-import type { Helper } from "./helpers.ts";
+import { EXACT, type Exactness } from "./exact.ts";
+import { type Helper, HELPERS } from "./helpers.ts";
 
 /** The instructions of one precision. */
 interface Format {
@@ -98,8 +98,9 @@ interface Arithmetic {
   /** The instruction; none for the fused ones, which are made of several. */
   op?: PlainOp;
   operands: number;
-  /** What finds exact results off the fast path; of a difference, with the second operand negated. */
-  helper: Helper;
+  /** What tells exact results off the fast path, and then what finds them; with the second operand of a difference negated. */
+  exact?: Exactness;
+  helper?: Helper;
   negate?: boolean;
   /** Whether results below the normal range may be inexact. */
   underflows: boolean;
@@ -138,15 +139,18 @@ export function loadLimits(c: Pick<Body, "w" | "limits">): void {
 const ARITHMETIC = new Map<number, Arithmetic>(
   ([[64, DOUBLE, "f64"], [32, SINGLE, "f32"]] as const).flatMap(([bits, format, type]) => {
     const plain = (name: string) => Op[`${type}_${name}` as keyof typeof Op] as PlainOp;
-    const row = (name: string, op: string | undefined, operands: number, helper: string) =>
-      [Ir[`${name}${bits}`], {
+    const row = (name: string, op: string | undefined, operands: number, way: string) => {
+      const exact = EXACT.get(`${way}${bits}`), helper = `${way}${bits}` as Helper;
+      return [Ir[`${name}${bits}`], {
         format,
         ...(op === undefined ? {} : { op: plain(op) }),
         operands,
-        helper: `${helper}${bits}` as Helper,
+        ...(exact ? { exact } : {}),
+        ...(helper in HELPERS ? { helper } : {}),
         negate: name === "fsub",
-        underflows: helper !== "sum" && helper !== "root",
+        underflows: way !== "sum" && way !== "root",
       }] as const;
+    };
     return [
       row("fadd", "add", 2, "sum"),
       row("fsub", "sub", 2, "sum"),
@@ -377,9 +381,9 @@ function arithmetic(c: Body, block: RegionBlock, at: number, row: Arithmetic): v
     },
     () => put(c, block, at, format),
     (done) => {
-      // The helpers for doubles are made of fused multiply-adds.
+      // Both ways for doubles are made of fused multiply-adds.
       if (format === DOUBLE && !c.layout.fused) return;
-      const exact = EXACT.get(row.helper);
+      const { exact, helper } = row;
       if (exact) {
         const unknown = w.block();
         needNearest(c, unknown);
@@ -389,11 +393,12 @@ function arithmetic(c: Body, block: RegionBlock, at: number, row: Arithmetic): v
         w.br(w.depthTo(done));
         w.end();
       }
+      if (helper === undefined) return;
       const no = w.block();
       if (format === SINGLE) needBoxed(c, block, at, operands, no);
       operands.forEach((_, i) => push(i));
       pushFast(c);
-      w.call(c.layout.helper(row.helper));
+      w.call(c.layout.helper(helper));
       w.localTee(value);
       w.localGet(value);
       w.op(format.ne);

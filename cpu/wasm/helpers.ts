@@ -14,13 +14,12 @@ import { type BodyWriter, Op, type PlainOp, ValType } from "./encoder.ts";
 const { i32, i64, f32, f64 } = ValType;
 
 /**
- * What there is. `sum64` and so on take the operands and `Slot.FP_FAST`, and return the result, or a NaN where softfloat
+ * What there is. `product64` and so on take the operands and `Slot.FP_FAST`, and return the result, or a NaN where softfloat
  * must be asked.
  */
 export type Helper =
   | "reach"
   | "mulhu"
-  | "sum64"
   | "product64"
   | "quotient64"
   | "root64"
@@ -238,13 +237,6 @@ function fusedZero(type: number, large: number): (w: BodyWriter) => void {
 export const HELPERS: Readonly<Record<Helper, HelperInfo>> = {
   reach: { params: [i64, i32, i32, i32, i32], results: [i32], write: writeReach },
   mulhu: { params: [i64, i64], results: [i64], write: writeMulhu },
-  sum64: operation(
-    f64,
-    2,
-    (w) => binary(w, Op.f64_add, 0, 1),
-    undefined,
-    (w, s) => pushExactSum(w, f64, 0, 1, s),
-  ),
   product64: operation(
     f64,
     2,

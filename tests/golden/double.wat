@@ -202,20 +202,6 @@
               local.set $slot36
               br 1 (;@5;)
             end
-            block ;; @6
-              local.get $slot36
-              local.get $slot34
-              i32.const 0
-              i32.load offset=65296
-              call $sum64
-              local.tee $double
-              local.get $double
-              f64.ne
-              br_if 0 (;@6;)
-              local.get $double
-              local.set $slot36
-              br 1 (;@5;)
-            end
             i32.const 0
             local.get $slot36
             f64.store offset=288
