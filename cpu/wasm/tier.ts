@@ -140,7 +140,7 @@ export class WasmTier implements SystemTier {
   readonly #fused: boolean;
   /** Whether it is for system mode. */
   readonly #system: boolean;
-  /** Entries of the cache of targets that `cacheTarget` filled. */
+  /** Entries of the cache of targets that `cacheTarget` filled, each once. */
   #cached: number[] = [];
 
   constructor(arena: Arena, services: TierServices, options: WasmTierOptions = {}) {
@@ -394,10 +394,10 @@ export class WasmTier implements SystemTier {
   cacheTarget(context: number, pc: number, key: number): void {
     const entry = (context * SYSTEM_ENTRIES + (pc >>> 1 & SYSTEM_ENTRIES - 1)) * 4;
     const targets = this.#targets;
+    if (targets[entry] === -1) this.#cached.push(entry);
     targets[entry] = pc | 0;
     targets[entry + 1] = Math.floor(pc / TWO32) | 0;
     targets[entry + 2] = this.#indices.get(key)!.index;
-    this.#cached.push(entry);
   }
 
   flushTargets(): void {
