@@ -3,7 +3,7 @@ import { type Elf, ElfError, type ElfTarget, parseElf } from "../machine/user/el
 import { AuxType, type LoadOptions, loadProgram, PIE_BASE } from "../machine/user/loader.ts";
 import { AddressSpace, Prot } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
-import { xorshift } from "./linux_guest.ts";
+import { xorshift } from "./xorshift.ts";
 import { makeElf, type TestElf, type TestSegment } from "./elf_maker.ts";
 
 const TARGETS: ElfTarget[] = [

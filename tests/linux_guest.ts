@@ -18,17 +18,6 @@ import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
 import { makeElf } from "./elf_maker.ts";
 
-/** A small generator of pseudo-random 32-bit numbers (xorshift32). */
-export function xorshift(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>> 0;
-  };
-}
-
 /** Registers only. */
 export class FakeCpu implements LinuxCpu {
   pc = 0x10000n;

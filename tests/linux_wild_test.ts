@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { HostError } from "../machine/user/errno.ts";
 import { RISCV32_ABI, RISCV64_ABI } from "../machine/user/riscv_abi.ts";
-import { Guest, withDirectory, xorshift } from "./linux_guest.ts";
+import { Guest, withDirectory } from "./linux_guest.ts";
+import { xorshift } from "./xorshift.ts";
 
 /** Cases for each system call; the 32-bit ABI differs in decoding only. */
 const CASES = { 64: 2000, 32: 200 };

@@ -216,17 +216,6 @@ export class Guest implements Link {
   }
 }
 
-/** xorshift32: the same sequence in every run. */
-export function random(seed: number): (limit: number) => number {
-  let state = seed;
-  return (limit) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % limit;
-  };
-}
-
 /** A name server on loopback that knows one name. */
 export async function nameServer(): Promise<{ port: number; close(): void }> {
   const server = await denoNetwork.datagrams(

@@ -6,6 +6,7 @@ import { SystemMachine } from "../machine/system/machine.ts";
 import { VirtBoard } from "../machine/system/virt.ts";
 import { BARE_METAL_GCC, buildBareMetal, runMachine } from "./system_guest.ts";
 import { testWith } from "./tools.ts";
+import { xorshiftBelow } from "./xorshift.ts";
 
 /** What a guest's events say, by client, and what callbacks saw. */
 function makeCallbacks() {
@@ -138,19 +139,8 @@ Deno.test("SystemMachine.create says what is wrong when a channel is too large f
   throw new Error("it was made");
 });
 
-/** xorshift32: the same sequence in every run. */
-function random(seed: number) {
-  let state = seed;
-  return (limit: number) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % limit;
-  };
-}
-
 Deno.test("SystemBackdoor neither throws nor hangs when its areas and registers are written at random", async () => {
-  const next = random(777);
+  const next = xorshiftBelow(777);
   let calls = 0, events = 0;
   for (let round = 0; round < 20; round++) {
     const plan = await planBackdoor(

@@ -24,7 +24,8 @@ import {
 } from "../machine/system/net/wire.ts";
 import type { Chain } from "../machine/system/devices/virtio.ts";
 import { VirtioNet } from "../machine/system/devices/virtio_net.ts";
-import { echoServer, Guest, nameServer, NO_HOST, random } from "./network_guest.ts";
+import { echoServer, Guest, nameServer, NO_HOST } from "./network_guest.ts";
+import { xorshiftBelow } from "./xorshift.ts";
 
 const utf8 = new TextEncoder();
 
@@ -98,7 +99,7 @@ Deno.test("makeUdp makes fragments when a datagram is longer than a frame", () =
 });
 
 Deno.test("ByteRing keeps order when it wraps around", () => {
-  const ring = new ByteRing(7), next = random(1);
+  const ring = new ByteRing(7), next = xorshiftBelow(1);
   let put = 0, taken = 0;
   for (let i = 0; i < 2000; i++) {
     const bytes = Uint8Array.from({ length: next(9) }, (_, k) => put + k);
@@ -476,7 +477,7 @@ Deno.test("UserNetwork neither throws nor sends nonsense when frames are random"
         close: () => {},
       }),
   };
-  const next = random(99);
+  const next = xorshiftBelow(99);
   await withNetwork("user", host, async (guest, network) => {
     const route = guest.route(Address.GATEWAY), ports = { sourcePort: 5, destinationPort: 53 };
     const segment = {

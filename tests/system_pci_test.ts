@@ -10,6 +10,7 @@ import { Arena } from "../mmu/arena.ts";
 import { Bus } from "../mmu/bus.ts";
 import { BARE_METAL_GCC, buildBareMetal, runMachine, runQemu } from "./system_guest.ts";
 import { testWith } from "./tools.ts";
+import { xorshiftBelow } from "./xorshift.ts";
 
 const RAM = 0x8000_0000, CONFIG = 0x3000_0000, MEMORY = 0x4000_0000, MEMORY_64 = 0x4_0000_0000;
 
@@ -223,19 +224,8 @@ Deno.test("VirtioPci breaks the device, not the host, when a driver's queue is n
   });
 });
 
-/** xorshift32: the same sequence in every run. */
-function random(seed: number) {
-  let state = seed;
-  return (limit: number) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % limit;
-  };
-}
-
 Deno.test("PCI neither throws nor hangs when configuration space, registers and queues are random", () => {
-  const next = random(424242);
+  const next = xorshiftBelow(424242);
   const value = () =>
     [0, 1, 2, 4, 6, 15, MEMORY, RAM, 0xffff_ffff, next(256), next(2 ** 31), MEMORY + next(1 << 20)][
       next(12)

@@ -4,7 +4,7 @@ import { MAX_FIDS, MAX_MESSAGE, MAX_OPEN, P9Server } from "../machine/system/p9/
 import { parseShare, tagsOf } from "../machine/system/p9/share.ts";
 import { E } from "../machine/user/errno.ts";
 import { denoFiles } from "../machine/user/host_deno.ts";
-import { random } from "./network_guest.ts";
+import { xorshiftBelow } from "./xorshift.ts";
 
 const utf8 = new TextEncoder();
 
@@ -226,7 +226,7 @@ Deno.test("P9Server has bounded tables, and takes no named pipe", async () => {
 
 Deno.test("P9Server answers each request and stays in its directory when requests are random", async () => {
   await withShare((directory) => {
-    const next = random(2024), client = new Client(directory);
+    const next = xorshiftBelow(2024), client = new Client(directory);
     const types = Object.values(Type),
       names = ["file", "folder", "inner", "..", "up", "new", "a/b"];
     const answers = new Map<number, number>();

@@ -14,6 +14,7 @@ import { file, trapdoor } from "./emulator.ts";
 import { BARE_METAL_GCC, buildBareMetal } from "./system_guest.ts";
 import { linuxFiles, makeInitrd, missingForLinux } from "./system_linux.ts";
 import { testUnless, testWith } from "./tools.ts";
+import { xorshiftBelow } from "./xorshift.ts";
 
 async function withFolder(run: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -399,20 +400,9 @@ function withState(good: Uint8Array, change: (text: string) => string): Promise<
   });
 }
 
-/** xorshift32: the same sequence in every run. */
-function random(seed: number) {
-  let state = seed;
-  return (limit: number) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % limit;
-  };
-}
-
 Deno.test("SystemMachine.load takes or refuses any state, and what it takes runs without harm", () =>
   withFolder(async (folder) => {
-    const path = `${folder}/snapshot`, next = random(4242);
+    const path = `${folder}/snapshot`, next = xorshiftBelow(4242);
     await using machine = await SystemMachine.create({
       bios: "none",
       kernel: RESTARTING,

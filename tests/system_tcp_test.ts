@@ -1,11 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { BUFFER, TcpEnd } from "../machine/system/net/tcp.ts";
 import { type Segment, Tcp } from "../machine/system/net/wire.ts";
-import { random } from "./network_guest.ts";
+import { xorshiftBelow } from "./xorshift.ts";
 
 /** Two ends with a cable that has a queue in each direction. */
 function pair(seed: number, loss: number) {
-  const next = random(seed), queues: Segment[][] = [[], []], ready = [true, true];
+  const next = xorshiftBelow(seed), queues: Segment[][] = [[], []], ready = [true, true];
   const events: string[][] = [[], []];
   const ends = [0, 1].map((side) =>
     new TcpEnd({
@@ -103,7 +103,7 @@ Deno.test("TcpEnd brings all bytes in order when segments get lost", () => {
 });
 
 Deno.test("TcpEnd neither throws nor keeps more than its buffers when segments are random", () => {
-  const next = random(4711);
+  const next = xorshiftBelow(4711);
   for (let round = 0; round < 200; round++) {
     const { ends: [end], queues } = pair(round + 1, 0);
     const wild = (): Segment => ({

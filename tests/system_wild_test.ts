@@ -1,17 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { SystemMachine } from "../machine/system/machine.ts";
 import { SYSTEM_TIER } from "./configuration.ts";
-
-/** xorshift32: the same sequence in every run. */
-function random(seed: number) {
-  let state = seed;
-  return (limit: number) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % limit;
-  };
-}
+import { xorshiftBelow } from "./xorshift.ts";
 
 const CSRS = [
   ...[0x100, 0x104, 0x105, 0x106, 0x10a, 0x140, 0x141, 0x142, 0x143, 0x144, 0x14d, 0x15d, 0x180],
@@ -67,7 +57,7 @@ for (const xlen of [64, 32] as const) {
     const LIMIT = 20_000;
     let executed = 0, calls = 0;
     for (let seed = 1; seed <= 60; seed++) {
-      const next = random(seed * 7919);
+      const next = xorshiftBelow(seed * 7919);
       const program = code(next, 4096);
       // Traps go on in the middle of it all.
       new DataView(program.buffer).setUint32(0, 0x80000537, true); // lui a0, 0x80000

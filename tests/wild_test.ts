@@ -8,7 +8,7 @@ import type { CallbackModule } from "../backdoor/types.ts";
 import { Machine, type RunResult } from "../machine/machine.ts";
 import { CONFIGURED } from "./configuration.ts";
 import { makeElf } from "./elf_maker.ts";
-import { xorshift } from "./linux_guest.ts";
+import { xorshift } from "./xorshift.ts";
 
 const TEXT = 0x1_0000, DATA = 0x2_0000, DATA_SIZE = 0x4000;
 const MEMORY = 8 << 20;
