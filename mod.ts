@@ -27,6 +27,7 @@ export type { ErrorPolicy } from "./backdoor/channel.ts";
 export type { ChannelGeometry } from "./backdoor/protocol.ts";
 export type { PassOptions } from "./cpu/ir/builder.ts";
 export type { TierStats } from "./cpu/engine/tier.ts";
+export type { RunStats } from "./machine/stats.ts";
 export type { RegisterInfo } from "./cpu/isa/isa.ts";
 export type * from "./machine/user/host.ts";
 export type { Grant } from "./machine/user/paths.ts";

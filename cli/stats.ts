@@ -3,20 +3,10 @@
  *
  * @module
  */
-import type { TierStats } from "../cpu/engine/tier.ts";
-
-/** What every kind of machine counts. */
-interface Figures {
-  instructions: number;
-  seconds: number;
-  mips: number;
-  tiers: Record<string, number>;
-  blocks: number;
-  compiled: Record<string, TierStats>;
-}
+import type { RunStats } from "../machine/stats.ts";
 
 /** Lines for people; the first goes on with `more`. */
-export function statsLines(stats: Figures, more: string): string[] {
+export function statsLines(stats: RunStats, more: string): string[] {
   const tiers = Object.entries(stats.tiers).map(([name, share]) =>
     `${name} ${(share * 100).toFixed(1)}%`
   );

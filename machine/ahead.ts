@@ -7,7 +7,7 @@ import { Cpu } from "../cpu/engine/cpu.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
 import { MachineError, readProgram } from "./program.ts";
-import { TARGETS } from "./targets.ts";
+import { targetOf, TARGETS } from "./targets.ts";
 import { ElfError, parseElf } from "./user/elf.ts";
 import { functionSymbols } from "./user/elf_symbols.ts";
 import { loadProgram } from "./user/loader.ts";
@@ -37,15 +37,14 @@ export async function compileProgram(
   const { NativeError, openAhead } = await import("../ffi/native.ts");
   try {
     const elf = parseElf(bytes, name, TARGETS);
-    const target = TARGETS.find((t) => t.machine === elf.machine && t.class === elf.class)!;
-    const memory = new AddressSpace(new Arena(1 << 30)), { abi } = target;
+    const memory = new AddressSpace(new Arena(1 << 30)), { isa, abi } = await targetOf(elf).load();
     const program = loadProgram(memory, elf, {
       argv: [name],
       envp: [],
       execfn: name,
       hwcap: abi.hwcap,
     });
-    const cpu = new Cpu(await target.isa(), memory);
+    const cpu = new Cpu(isa, memory);
     const roots = [elf.entry, ...functionSymbols(elf)].map((pc) => pc + program.bias);
     const { sha256 } = await import("../ffi/cache.ts");
     return await openAhead(memory.arena, {

@@ -8,15 +8,15 @@ import type { ErrorPolicy } from "../backdoor/channel.ts";
 import { type ChannelGeometry, DEFAULT_BASE_PATH } from "../backdoor/protocol.ts";
 import type { CallbackModule } from "../backdoor/types.ts";
 import { Cpu } from "../cpu/engine/cpu.ts";
-import type { TierStats } from "../cpu/engine/tier.ts";
 import { ALL_PASSES, type PassOptions } from "../cpu/ir/builder.ts";
 import type { RegisterInfo } from "../cpu/isa/isa.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena, CODE_OFFSET } from "../mmu/arena.ts";
 import { nativeTier } from "./native.ts";
 import { MachineError, readProgram } from "./program.ts";
+import type { RunStats } from "./stats.ts";
 import { type InputSource, type OutputSink, streamsOf } from "./streams.ts";
-import { TARGETS } from "./targets.ts";
+import { targetOf, TARGETS } from "./targets.ts";
 import { Translations } from "./translations.ts";
 import { HostError } from "./user/errno.ts";
 import { ElfError, parseElf } from "./user/elf.ts";
@@ -131,19 +131,7 @@ export type RunResult =
   );
 
 /** Figures of a machine; keys as `--stats=json` prints them. */
-export interface MachineStats {
-  /** Guest instructions executed. */
-  instructions: number;
-  /** Seconds of host time in `run`, waiting excluded. */
-  seconds: number;
-  /** Millions of guest instructions a second. */
-  mips: number;
-  /** Share of instructions executed by each tier, 0 to 1. */
-  tiers: Record<string, number>;
-  /** Blocks of translated code, those of an earlier run included (see {@linkcode UserMachineOptions.cache}). */
-  blocks: number;
-  /** What each compiling tier made, by its name. */
-  compiled: Record<string, TierStats>;
+export interface MachineStats extends RunStats {
   /** Calls that reached the callbacks. */
   backdoor_calls: number;
   /** Ring events that reached the callbacks. */
@@ -252,7 +240,7 @@ export class Machine extends EventTarget {
     }
     try {
       const elf = parseElf(bytes, name, TARGETS);
-      const target = TARGETS.find((t) => t.machine === elf.machine && t.class === elf.class)!;
+      const target = targetOf(elf);
       const memory = new AddressSpace(new Arena(options.memory ?? 1 << 30));
       const base = denoHost(options.host);
       const { closers, ...streams } = streamsOf(options, base);
@@ -266,7 +254,7 @@ export class Machine extends EventTarget {
           );
         }
       }
-      const { abi } = target;
+      const { isa, abi } = await target.load();
       const program = loadProgram(memory, elf, {
         argv,
         envp,
@@ -286,7 +274,7 @@ export class Machine extends EventTarget {
         ? Translations.of(options.cache!, bytes, target.translator, variant, options.note)
         : undefined;
       const trace = options.trace;
-      const cpu: Cpu = new Cpu(await target.isa(), memory, {
+      const cpu: Cpu = new Cpu(isa, memory, {
         seconds: () => host.clock.monotonic() / 1000,
         passes: { ...ALL_PASSES, ...options.passes },
         ...(options.tier === "wasm" || options.tier === "native" ? { heat: 0 } : {}),

@@ -11,6 +11,7 @@ import type { Isa } from "../cpu/isa/isa.ts";
 import { openBackdoor } from "../machine/backdoor.ts";
 import { Machine, MachineError } from "../machine/machine.ts";
 import { TARGETS } from "../machine/targets.ts";
+import type { Abi } from "../machine/user/abi.ts";
 import { ElfError, parseElf } from "../machine/user/elf.ts";
 import type { Host, HostClock } from "../machine/user/host.ts";
 import { loadProgram } from "../machine/user/loader.ts";
@@ -19,7 +20,7 @@ import { emptyInput } from "../machine/user/streams.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
 import { COMPILER, CONFIGURED, cpuOptions, scaled, seeded } from "./configuration.ts";
-import { xorshift } from "./linux_guest.ts";
+import { xorshift } from "./xorshift.ts";
 
 const COUNT = Number(Deno.env.get("TRAPDOOR_MUTATIONS") ?? scaled(10_000));
 const SEED = Number(Deno.env.get("TRAPDOOR_MUTATION_SEED") ?? seeded(20111205));
@@ -215,19 +216,19 @@ const callbacks: CallbackModule = { call: (_cpu, _command, a) => a, event: () =>
 class Bench {
   readonly memory = new AddressSpace(new Arena(4 << 20));
   readonly cpu: Cpu;
-  readonly target: typeof TARGETS[number];
-  private constructor(target: typeof TARGETS[number], isa: Isa) {
-    this.target = target;
+  readonly abi: Abi;
+  private constructor(isa: Isa, abi: Abi) {
+    this.abi = abi;
     this.cpu = new Cpu(isa, this.memory, cpuOptions(this.memory));
   }
 
   static async of(bits: 32 | 64): Promise<Bench> {
-    const target = TARGETS.find((target) => target.class === bits)!;
-    return new Bench(target, await target.isa());
+    const { isa, abi } = await TARGETS.find((target) => target.class === bits)!.load();
+    return new Bench(isa, abi);
   }
 
   async run(bytes: Uint8Array): Promise<ProcessEnd> {
-    const { memory, cpu, target } = this, { abi } = target;
+    const { memory, cpu, abi } = this;
     memory.unmap(0, memory.size);
     cpu.slots.fill(0n, 0, cpu.isa.slotCount);
     const elf = parseElf(bytes, "mutant", TARGETS);

@@ -8,10 +8,10 @@ import type { ErrorPolicy } from "../../backdoor/channel.ts";
 import type { ChannelGeometry } from "../../backdoor/protocol.ts";
 import type { CallbackModule } from "../../backdoor/types.ts";
 import { Stay } from "../../cpu/engine/system_cpu.ts";
-import type { TierStats } from "../../cpu/engine/tier.ts";
 import type { WasmTier } from "../../cpu/wasm/tier.ts";
 import { MAX_HARTS } from "../../mmu/softmmu.ts";
 import { MachineError, readProgram } from "../program.ts";
+import type { RunStats } from "../stats.ts";
 import { type InputSource, type OutputSink, streamsOf } from "../streams.ts";
 import { ElfError } from "../user/elf.ts";
 import type { Host } from "../user/host.ts";
@@ -114,19 +114,7 @@ export interface SystemMachineCpu {
 }
 
 /** Figures of a machine; keys as `--stats=json` prints them. */
-export interface SystemStats {
-  /** Guest instructions executed by all harts. */
-  instructions: number;
-  /** Seconds of host time in `run`, waiting included. */
-  seconds: number;
-  /** Millions of guest instructions a second. */
-  mips: number;
-  /** Share of instructions executed by each tier, 0 to 1; since the last restart. */
-  tiers: Record<string, number>;
-  /** Blocks of translated code. */
-  blocks: number;
-  /** What each compiling tier made, by its name. */
-  compiled: Record<string, TierStats>;
+export interface SystemStats extends RunStats {
   /** Pages that were looked up in page tables and entered into a TLB. */
   tlb_misses: number;
   /** Loads and stores that reached a device. */
