@@ -22,7 +22,7 @@ import { RareOps } from "./rare.ts";
 import { RegisterFile } from "./register_file.ts";
 import type { RegionBlock } from "./region.ts";
 import { SlowMemory, type StoreHook } from "./slow_memory.ts";
-import { SoftFloat } from "./softfloat.ts";
+import { makeSoftFloat } from "./softfloat.ts";
 import {
   type CodePlace,
   type CompilingTier,
@@ -151,15 +151,7 @@ export class Cpu {
     this.trace = options.trace;
     this.#builder = new Builder(options.passes ?? ALL_PASSES);
     this.#slow = new SlowMemory(space);
-    const { r, q, f } = space.arena;
-    const float = new SoftFloat(
-      { r, q, f },
-      Slot.FP_FLAGS,
-      Slot.FP_FAST,
-      Slot.FP_RM,
-      Slot.FP_STYLE,
-      Slot.FP_SCRATCH + 4,
-    );
+    const float = makeSoftFloat(space.arena);
     const rare = new RareOps(space.arena, this.#slow, float, {
       instructionsAt: (ip) => this.#instructionsAt(ip),
       seconds: options.seconds ?? (() => performance.now() / 1000),
@@ -403,7 +395,7 @@ export class Cpu {
   *#jumpTargets(low: number, high: number): Iterable<number> {
     const { jumpCache } = this.#interp;
     for (let at = 0; at < jumpCache.length; at += 4) {
-      const pc = jumpCache[at + 1] * 0x1_0000_0000 + (jumpCache[at] >>> 0);
+      const pc = jumpCache[at + 1] * TWO32 + (jumpCache[at] >>> 0);
       if (pc >= low && pc <= high) yield pc;
     }
     for (const pc of this.#regions.keys()) if (pc >= low && pc <= high) yield pc;

@@ -7,6 +7,8 @@
  *
  * @module
  */
+import type { Arena } from "../../mmu/arena.ts";
+import { Slot } from "../ir/ops.ts";
 import { LaneUnit } from "./softfloat_lanes.ts";
 
 export type { FloatViews } from "./softfloat_core.ts";
@@ -46,3 +48,15 @@ export {
  * ```
  */
 export class SoftFloat extends LaneUnit {}
+
+/** The unit that works on the slots of a CPU in an arena. */
+export function makeSoftFloat({ r, q, f }: Pick<Arena, "r" | "q" | "f">): SoftFloat {
+  return new SoftFloat(
+    { r, q, f },
+    Slot.FP_FLAGS,
+    Slot.FP_FAST,
+    Slot.FP_RM,
+    Slot.FP_STYLE,
+    Slot.FP_SCRATCH + 4,
+  );
+}

@@ -20,7 +20,7 @@ import { Interpreter } from "./interp.ts";
 import { makeRun } from "./interp_loop_soft.ts";
 import { RareOps } from "./rare.ts";
 import { RegisterFile } from "./register_file.ts";
-import { SoftFloat } from "./softfloat.ts";
+import { makeSoftFloat } from "./softfloat.ts";
 import { SystemMemory } from "./system_memory.ts";
 import { SystemTiering } from "./system_tiering.ts";
 import { SystemTranslator } from "./system_translator.ts";
@@ -143,7 +143,7 @@ export class SystemCpu {
   #tval = 0n;
 
   constructor(isa: Isa, bus: Bus, options: SystemCpuOptions) {
-    const { arena } = bus.ram, { r, q, f } = arena;
+    const { arena } = bus.ram, { r, q } = arena;
     this.isa = isa;
     this.bus = bus;
     this.#heat = options.heat;
@@ -151,14 +151,7 @@ export class SystemCpu {
     this.slots = q;
     this.words = r;
     this.#memory = new SystemMemory(bus, isa.xlen === 64);
-    const float = new SoftFloat(
-      { r, q, f },
-      Slot.FP_FLAGS,
-      Slot.FP_FAST,
-      Slot.FP_RM,
-      Slot.FP_STYLE,
-      Slot.FP_SCRATCH + 4,
-    );
+    const float = makeSoftFloat(arena);
     const rare = new RareOps(arena, this.#memory, float, {
       instructionsAt: (ip) => this.#instructionsAt(ip),
       seconds: () => {

@@ -85,8 +85,9 @@ export type ExitReason =
 
 /**
  * Locals with which one comparison tells ordinary results. Twice the bits of a number, without its low word if it is
- * a double, and less those of the smallest normal number and one more where results may underflow (what was rounded up to that number
- * has, too), are below the limit exactly if the number is ordinary; while `Slot.FP_FAST` is 0 the limit is 0, and nothing is.
+ * a double, and less those of the smallest normal number and one more where results may underflow (what was rounded up
+ * to that number has, too), are below the limit exactly if the number is ordinary; while `Slot.FP_FAST` is 0 the limit
+ * is 0, and nothing is.
  */
 export type Limit = "sum64" | "product64" | "sum32" | "product32";
 

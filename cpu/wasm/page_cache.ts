@@ -53,7 +53,7 @@ export function findQuietLoops({ blocks }: Region): Map<RegionBlock, RegionBlock
   return found;
 }
 
-/** Locals of one access: the page that it had last, 1 for none, and what to add for the offset in guest memory. */
+/** Locals of one access: the page that it had last, `NO_PAGE` for none, and what to add for the offset in guest memory. */
 export interface PageSite {
   readonly tag: number;
   readonly addend: number;
