@@ -3,46 +3,20 @@ import { assert, assertEquals } from "@std/assert";
 import { Cpu } from "../cpu/engine/cpu.ts";
 import type { Builder, Value } from "../cpu/ir/builder.ts";
 import { Effect, FIRST_VECTOR_OP, Op, type OpInfo, OPS, Trap } from "../cpu/ir/ops.ts";
-import type { BackdoorRoles, Disassembly, Isa } from "../cpu/isa/isa.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
 import { cpuOptions, PASSES } from "./configuration.ts";
 import { evalPure } from "./ir_oracle.ts";
 import { integer, poolEntry, Random } from "./fuzz/random.ts";
+import { CODE, OpIsa } from "./op_isa.ts";
 
 const A = 1, B = 2, C = 3, D = 4;
-const CODE = 0x1000;
 const PURE = OPS.slice(0, FIRST_VECTOR_OP).filter((op) => op.effect === Effect.PURE);
-
-/** An instruction set whose instructions are whatever a test emits. */
-class OpIsa implements Isa {
-  readonly name = "ops";
-  readonly xlen = 64;
-  readonly registers = [];
-  readonly slotCount = 8;
-  readonly backdoor: BackdoorRoles = { kind: 1, status: 2, args: [3, 4, 5, 6, 7, 1] };
-  readonly lifts: ((b: Builder) => void)[] = [];
-
-  /** Every other instruction is a trap that ends the block. */
-  lift(builder: Builder, pc: number): number {
-    const index = (pc - CODE) / 4;
-    if (index % 2 === 0) this.lifts[index / 2](builder);
-    else builder.trap(Trap.SYSCALL, 4);
-    return 4;
-  }
-  disassemble(): Disassembly {
-    return { length: 4, bits: 0, text: "op" };
-  }
-  readSpecial(): bigint {
-    return 0n;
-  }
-  writeSpecial(): void {}
-}
 
 const MEMORY = 1 << 24;
 
 class Bench {
-  readonly isa = new OpIsa();
+  readonly isa = new OpIsa(8);
   readonly space = new AddressSpace(new Arena(MEMORY));
   readonly cpu: Cpu;
   /** Ops that blocks executed so far contain. */

@@ -5,46 +5,22 @@
  */
 import { Cpu } from "../cpu/engine/cpu.ts";
 import type { Builder } from "../cpu/ir/builder.ts";
-import { type OpInfo, Trap } from "../cpu/ir/ops.ts";
-import type { BackdoorRoles, Disassembly, Isa } from "../cpu/isa/isa.ts";
+import type { OpInfo } from "../cpu/ir/ops.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
 import { compiling, PASSES } from "./configuration.ts";
+import { CODE, OpIsa } from "./op_isa.ts";
 
 /** Slots: vector registers and scalars. */
 export const V: readonly number[] = [8, 10, 12, 14];
 export const X: readonly number[] = [1, 2, 3, 4];
-const CODE = 0x1000, MEMORY = 1 << 24;
+const MEMORY = 1 << 24;
 /** Two pages of data. */
 export const DATA = 0x40_0000;
 
-/** An instruction set whose instructions are whatever a test emits. */
-class OpIsa implements Isa {
-  readonly name = "vector ops";
-  readonly xlen = 64;
-  readonly registers = [];
-  readonly slotCount = 16;
-  readonly backdoor: BackdoorRoles = { kind: 1, status: 2, args: [3, 4, 5, 6, 7, 1] };
-  readonly lifts: ((b: Builder) => void)[] = [];
-
-  lift(builder: Builder, pc: number): number {
-    const index = (pc - CODE) / 4;
-    if (index % 2 === 0) this.lifts[index / 2](builder);
-    else builder.trap(Trap.SYSCALL, 4);
-    return 4;
-  }
-  disassemble(): Disassembly {
-    return { length: 4, bits: 0, text: "op" };
-  }
-  readSpecial(): bigint {
-    return 0n;
-  }
-  writeSpecial(): void {}
-}
-
 /** A CPU that executes what a test emits. */
 export class VectorBench {
-  readonly isa = new OpIsa();
+  readonly isa = new OpIsa(16);
   readonly space = new AddressSpace(new Arena(MEMORY));
   readonly cpu: Cpu;
 
