@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { RegionBlock } from "../cpu/engine/region.ts";
+import type { RegionBlock } from "../cpu/engine/region/region.ts";
 import { Effect, FIELDS, Op, OPS, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
 import { Page } from "../mmu/address_space.ts";
 import { EXTENT_SLACK } from "./layout.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { formRegion } from "../cpu/engine/form_region.ts";
-import { Ending, type Lift, type RegionBlock } from "../cpu/engine/region.ts";
+import { formRegion } from "../cpu/engine/region/form_region.ts";
+import { Ending, type Lift, type RegionBlock } from "../cpu/engine/region/region.ts";
 import type { Builder } from "./builder.ts";
 import { Emitter } from "./emitter.ts";
 import type { ManifestUnit } from "./manifest.ts";

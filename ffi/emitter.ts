@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { Ending, type RegionBlock } from "../cpu/engine/region.ts";
-import { findPairs } from "../cpu/engine/liveness.ts";
+import { Ending, type RegionBlock } from "../cpu/engine/region/region.ts";
+import { findPairs } from "../cpu/engine/region/liveness.ts";
 import { FIELDS, Op, OPS, Slot, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
 import { hex, type OpContext, OPERATIONS, U64_ZERO } from "./emit_ops.ts";
 import { type AccessPlan, type AccessState, planAccesses } from "./accesses.ts";

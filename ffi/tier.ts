@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Ending, type Region } from "../cpu/engine/region.ts";
+import { Ending, type Region } from "../cpu/engine/region/region.ts";
 import {
   type Compilation,
   type CompilingTier,

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { formRegion } from "../cpu/engine/form_region.ts";
-import { Ending, type Lift, type Region, type RegionBlock } from "../cpu/engine/region.ts";
+import { formRegion } from "../cpu/engine/region/form_region.ts";
+import { Ending, type Lift, type Region, type RegionBlock } from "../cpu/engine/region/region.ts";
 import { JumpHint } from "../cpu/ir/ops.ts";
 
 /** Most guest instructions in a unit; fuel is tested at its back edges and calls, and may be overrun by so many. */

@@ -66,8 +66,8 @@ export const DENO_ALLOWED: readonly string[] = [
 
 /** Rule 6: functions in which nothing is allocated or thrown, by file and name. */
 export const HOT: readonly { file: string; name: string }[] = [
-  { file: "cpu/engine/interp_loop.ts", name: "run" },
-  { file: "cpu/engine/interp_loop_soft.ts", name: "run" },
+  { file: "cpu/engine/interpreter/interp_loop.ts", name: "run" },
+  { file: "cpu/engine/interpreter/interp_loop_soft.ts", name: "run" },
 ];
 
 /** Node types that allocate or throw. */

@@ -105,19 +105,19 @@ const FORBIDDEN: [rule: string, path: string, source: string, words: string][] =
   ["mod.ts gets Deno by its name", "mod.ts", `globalThis["Deno"].args;`, "rule 5"],
   [
     "the interpreter's loop allocates",
-    "cpu/engine/interp_loop.ts",
+    "cpu/engine/interpreter/interp_loop.ts",
     `export const make = () => function run() { for (;;) { const pair = [1, 2]; } };`,
     "ArrayExpression in run",
   ],
   [
     "the interpreter's loop throws",
-    "cpu/engine/interp_loop.ts",
+    "cpu/engine/interpreter/interp_loop.ts",
     `function run() { if (x) throw y; } function other() { return {}; }`,
     "ThrowStatement in run",
   ],
   [
     "the hot loop has another name",
-    "cpu/engine/interp_loop.ts",
+    "cpu/engine/interpreter/interp_loop.ts",
     `function go() {}`,
     "no function run",
   ],

@@ -1,6 +1,6 @@
 /** The translation cache, and what else can go wrong around native code. */
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import { formRegion } from "../cpu/engine/form_region.ts";
+import { formRegion } from "../cpu/engine/region/form_region.ts";
 import { EXIT_PC_SLOT, FUEL_WORD } from "../cpu/engine/tier.ts";
 import { Cache, sha256 } from "../ffi/cache.ts";
 import { Emitter } from "../ffi/emitter.ts";

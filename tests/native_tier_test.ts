@@ -1,8 +1,8 @@
 /** The native tier against the interpreter: what the wasm tier is tested with, and random programs. */
 import { assert, assertEquals } from "@std/assert";
 import { Cpu } from "../cpu/engine/cpu.ts";
-import { formRegion } from "../cpu/engine/form_region.ts";
-import type { Lift } from "../cpu/engine/region.ts";
+import { formRegion } from "../cpu/engine/region/form_region.ts";
+import type { Lift } from "../cpu/engine/region/region.ts";
 import type { TierServices } from "../cpu/engine/tier.ts";
 import { Trap } from "../cpu/ir/ops.ts";
 import { Riscv } from "../cpu/riscv/riscv.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { softLoop } from "../cpu/engine/soft_loop.ts";
+import { softLoop } from "../cpu/engine/interpreter/soft_loop.ts";
 import { ENUM_FILES, withEnum } from "../cpu/ir/sync_enums.ts";
 
 /** Files whose op numbers are not the table's. */
@@ -17,8 +17,8 @@ export async function outdated(files: readonly URL[] = ENUM_FILES): Promise<URL[
   return found;
 }
 
-const LOOP = new URL("../cpu/engine/interp_loop.ts", import.meta.url);
-const SOFT_LOOP = new URL("../cpu/engine/interp_loop_soft.ts", import.meta.url);
+const LOOP = new URL("../cpu/engine/interpreter/interp_loop.ts", import.meta.url);
+const SOFT_LOOP = new URL("../cpu/engine/interpreter/interp_loop_soft.ts", import.meta.url);
 
 /** The loop of system mode as it must be, if it is not. */
 export async function outdatedSoftLoop(): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { FIRST_VECTOR_OP, OPS } from "../cpu/ir/ops.ts";
-import { softLoop } from "../cpu/engine/soft_loop.ts";
+import { softLoop } from "../cpu/engine/interpreter/soft_loop.ts";
 import { enumText, withEnum } from "../cpu/ir/sync_enums.ts";
 import { outdated, outdatedSoftLoop } from "./op_numbers.ts";
 

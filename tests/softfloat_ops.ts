@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { SoftFloat } from "../cpu/engine/softfloat.ts";
+import type { SoftFloat } from "../cpu/engine/softfloat/softfloat.ts";
 import * as oracle from "./softfloat_oracle.ts";
 import { F32, F64, type Format, type Result } from "./softfloat_oracle.ts";
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { SoftFloat } from "../cpu/engine/softfloat.ts";
+import { SoftFloat } from "../cpu/engine/softfloat/softfloat.ts";
 import {
   below,
   boundaries,

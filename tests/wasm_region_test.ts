@@ -5,15 +5,15 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Cpu } from "../cpu/engine/cpu.ts";
-import { formRegion, MAX_REGION_DEPTH } from "../cpu/engine/form_region.ts";
-import { MAX_REGION_INSNS } from "../cpu/engine/gather.ts";
+import { formRegion, MAX_REGION_DEPTH } from "../cpu/engine/region/form_region.ts";
+import { MAX_REGION_INSNS } from "../cpu/engine/region/gather.ts";
 import {
   COMPUTED_TARGET,
   dominates,
   Ending,
   type Region,
   type RegionBlock,
-} from "../cpu/engine/region.ts";
+} from "../cpu/engine/region/region.ts";
 import { Builder, type IrBlock, type PassOptions } from "../cpu/ir/builder.ts";
 import { Op, Trap } from "../cpu/ir/ops.ts";
 import { type EmitLayout, FAR_EXIT } from "../cpu/wasm/body.ts";

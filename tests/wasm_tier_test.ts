@@ -1,7 +1,7 @@
 /** The wasm tier against the interpreter: random programs, and what is hard for compiled code, one by one. */
 import { assert, assertEquals } from "@std/assert";
 import type { Cpu } from "../cpu/engine/cpu.ts";
-import { Hooked } from "../cpu/engine/slow_memory.ts";
+import { Hooked } from "../cpu/engine/interpreter/slow_memory.ts";
 import type { PassOptions } from "../cpu/ir/builder.ts";
 import { Trap } from "../cpu/ir/ops.ts";
 import { WasmTier, type WasmUsage } from "../cpu/wasm/tier.ts";

@@ -14,15 +14,15 @@ import {
 } from "../ir/builder.ts";
 import { Op, Slot, Trap, WORDS } from "../ir/ops.ts";
 import type { Isa, RegisterInfo } from "../isa/isa.ts";
-import { collectRegions } from "./batch.ts";
+import { collectRegions } from "./region/batch.ts";
 import { type CachedBlock, CodeCache } from "./code_cache.ts";
 import { Exit } from "./exits.ts";
-import { Interpreter } from "./interp.ts";
-import { RareOps } from "./rare.ts";
+import { Interpreter } from "./interpreter/interp.ts";
+import { RareOps } from "./interpreter/rare.ts";
 import { RegisterFile } from "./register_file.ts";
-import type { RegionBlock } from "./region.ts";
-import { SlowMemory, type StoreHook } from "./slow_memory.ts";
-import { makeSoftFloat } from "./softfloat.ts";
+import type { RegionBlock } from "./region/region.ts";
+import { SlowMemory, type StoreHook } from "./interpreter/slow_memory.ts";
+import { makeSoftFloat } from "./softfloat/softfloat.ts";
 import {
   type CodePlace,
   type CompilingTier,

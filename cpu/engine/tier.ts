@@ -4,7 +4,7 @@
  * @module
  */
 import type { IrBlock } from "../ir/builder.ts";
-import type { Region, RegionBlock } from "./region.ts";
+import type { Region, RegionBlock } from "./region/region.ts";
 
 /** Figures of a compiling tier; keys as `--stats=json` prints them. */
 export interface TierStats {

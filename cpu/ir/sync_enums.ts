@@ -8,7 +8,11 @@
  */
 import { FIRST_VECTOR_OP, OPS } from "./ops.ts";
 
-const FILES = ["../engine/interp.ts", "../engine/interp_loop.ts", "../engine/rare.ts"];
+const FILES = [
+  "../engine/interpreter/interp.ts",
+  "../engine/interpreter/interp_loop.ts",
+  "../engine/interpreter/rare.ts",
+];
 const START = "// deno-fmt-ignore -- op numbers, written by `deno task ops`";
 const END = "// end of op numbers";
 

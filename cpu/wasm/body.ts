@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RegionBlock } from "../engine/region.ts";
+import type { RegionBlock } from "../engine/region/region.ts";
 import type { BodyWriter } from "./encoder.ts";
 import type { Helper } from "./helpers.ts";
 import type { PageCache } from "./page_cache.ts";

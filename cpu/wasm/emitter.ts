@@ -9,8 +9,8 @@
  *
  * @module
  */
-import { findLiveness, findPairs, isBackEdge, type Liveness } from "../engine/liveness.ts";
-import { COMPUTED_TARGET, Ending, type Region, type RegionBlock } from "../engine/region.ts";
+import { findLiveness, findPairs, isBackEdge, type Liveness } from "../engine/region/liveness.ts";
+import { COMPUTED_TARGET, Ending, type Region, type RegionBlock } from "../engine/region/region.ts";
 import {
   Effect,
   FIELDS,

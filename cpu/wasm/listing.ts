@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { findLiveness } from "../engine/liveness.ts";
-import { Ending, isJoint, type Region, type RegionBlock } from "../engine/region.ts";
+import { findLiveness } from "../engine/region/liveness.ts";
+import { Ending, isJoint, type Region, type RegionBlock } from "../engine/region/region.ts";
 import { printRecord, slotName } from "../ir/printer.ts";
 import type { ExitReason } from "./body.ts";
 import type { Mark } from "./emitter.ts";

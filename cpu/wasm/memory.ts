@@ -9,7 +9,7 @@
  *
  * @module
  */
-import type { RegionBlock } from "../engine/region.ts";
+import type { RegionBlock } from "../engine/region/region.ts";
 import {
   Amo,
   Effect,

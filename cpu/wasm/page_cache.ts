@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { Ending, type Region, type RegionBlock } from "../engine/region.ts";
-import { isBackEdge } from "../engine/liveness.ts";
+import { Ending, type Region, type RegionBlock } from "../engine/region/region.ts";
+import { isBackEdge } from "../engine/region/liveness.ts";
 import { Effect, OPS, WORDS } from "../ir/ops.ts";
 
 /** Most accesses of one function that have a page of their own. */

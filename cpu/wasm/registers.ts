@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { findPairs, isShared } from "../engine/liveness.ts";
-import type { Region } from "../engine/region.ts";
+import { findPairs, isShared } from "../engine/region/liveness.ts";
+import type { Region } from "../engine/region/region.ts";
 import { FIELDS, Op as Ir, Slot, WORDS } from "../ir/ops.ts";
 import { type BodyWriter, Op, ValType } from "./encoder.ts";
 

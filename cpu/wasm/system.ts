@@ -10,7 +10,7 @@
  */
 import { STORE_WORDS, TLB_ENTRIES } from "../../mmu/softmmu.ts";
 import { Exit } from "../engine/exits.ts";
-import { Ending, type RegionBlock } from "../engine/region.ts";
+import { Ending, type RegionBlock } from "../engine/region/region.ts";
 import { Reach } from "../engine/tier.ts";
 import { FIELDS, Op as Ir, WORDS } from "../ir/ops.ts";
 import type { Body } from "./body.ts";

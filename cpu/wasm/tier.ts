@@ -10,8 +10,8 @@
 import { GUEST_OFFSET, PAGE_TABLE_OFFSET, TABLES_OFFSET } from "../../mmu/arena.ts";
 import type { Arena } from "../../mmu/arena.ts";
 import { TLB_CONTEXTS, TLB_WORD } from "../../mmu/softmmu.ts";
-import { MAX_REGION_INSNS } from "../engine/gather.ts";
-import type { Region, RegionBlock } from "../engine/region.ts";
+import { MAX_REGION_INSNS } from "../engine/region/gather.ts";
+import type { Region, RegionBlock } from "../engine/region/region.ts";
 import {
   CONTEXT_WORD,
   EXIT_PC_SLOT,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { RegionBlock } from "../engine/region.ts";
+import type { RegionBlock } from "../engine/region/region.ts";
 import { FIRST_VECTOR_OP, Fp, OPS, Slot } from "../ir/ops.ts";
 import type { Body } from "./body.ts";
 import { type LaneOp, Op, type PlainOp, ValType } from "./encoder.ts";

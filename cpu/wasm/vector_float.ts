@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { RegionBlock } from "../engine/region.ts";
+import type { RegionBlock } from "../engine/region/region.ts";
 import { FIRST_VECTOR_OP, Fp, FpMode, OPS, Slot } from "../ir/ops.ts";
 import { type Body, type Limit, slowIf } from "./body.ts";
 import { Op, type PlainOp, ValType } from "./encoder.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { SystemCpu } from "../../cpu/engine/system_cpu.ts";
+import type { SystemCpu } from "../../cpu/engine/system/cpu.ts";
 import type { RiscvHart } from "../../cpu/riscv/hart.ts";
 import { COUNTERS } from "../../cpu/riscv/counters.ts";
 import { PMP_ENTRIES } from "../../cpu/riscv/pmp.ts";

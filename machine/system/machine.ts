@@ -7,7 +7,7 @@ import { BackdoorModuleError } from "../../backdoor/callbacks.ts";
 import type { ErrorPolicy } from "../../backdoor/channel.ts";
 import type { ChannelGeometry } from "../../backdoor/protocol.ts";
 import type { CallbackModule } from "../../backdoor/types.ts";
-import { Stay } from "../../cpu/engine/system_cpu.ts";
+import { Stay } from "../../cpu/engine/system/cpu.ts";
 import type { WasmTier } from "../../cpu/wasm/tier.ts";
 import { MAX_HARTS } from "../../mmu/softmmu.ts";
 import { MachineError, readProgram } from "../program.ts";

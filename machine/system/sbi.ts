@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { SystemCpu } from "../../cpu/engine/system_cpu.ts";
+import type { SystemCpu } from "../../cpu/engine/system/cpu.ts";
 import { ADUE, Irq, Level, type RiscvHart, STCE } from "../../cpu/riscv/hart.ts";
 import { PmpBit } from "../../cpu/riscv/pmp.ts";
 import type { Finish } from "./devices/finisher.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { SystemCpu } from "../../cpu/engine/system_cpu.ts";
+import { SystemCpu } from "../../cpu/engine/system/cpu.ts";
 import { Irq, RiscvHart, STCE } from "../../cpu/riscv/hart.ts";
 import { Riscv } from "../../cpu/riscv/riscv.ts";
 import { AddressSpace, Prot } from "../../mmu/address_space.ts";

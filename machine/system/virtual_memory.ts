@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { SystemCpu } from "../../cpu/engine/system_cpu.ts";
+import type { SystemCpu } from "../../cpu/engine/system/cpu.ts";
 import { Access } from "../../cpu/isa/system.ts";
 import { AddressSpace, GuestMemoryError } from "../../mmu/address_space.ts";
 import { PAGE_SIZE } from "../../mmu/arena.ts";

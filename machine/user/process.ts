@@ -6,7 +6,7 @@
 import type { BackdoorChannel, ChannelStats } from "../../backdoor/channel.ts";
 import type { BackdoorCpu } from "../../backdoor/cpu.ts";
 import { type Cpu, Stop } from "../../cpu/engine/cpu.ts";
-import { Hooked } from "../../cpu/engine/slow_memory.ts";
+import { Hooked } from "../../cpu/engine/interpreter/slow_memory.ts";
 import { Trap } from "../../cpu/ir/ops.ts";
 import type { AddressSpace } from "../../mmu/address_space.ts";
 import type { LinuxCpu } from "./abi.ts";

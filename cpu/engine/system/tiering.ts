@@ -9,16 +9,16 @@
  *
  * @module
  */
-import { PAGE_SIZE } from "../../mmu/arena.ts";
-import { TLB_CONTEXTS } from "../../mmu/softmmu.ts";
-import type { IrBlock } from "../ir/builder.ts";
-import { Op } from "../ir/ops.ts";
-import { collectRegions } from "./batch.ts";
-import type { CodeCache } from "./code_cache.ts";
-import type { RegionBlock } from "./region.ts";
-import { type CodePage, type CodePlace, type CodeUnit, placeOf } from "./system_code.ts";
-import type { SystemTranslator } from "./system_translator.ts";
-import type { SystemTier } from "./tier.ts";
+import { PAGE_SIZE } from "../../../mmu/arena.ts";
+import { TLB_CONTEXTS } from "../../../mmu/softmmu.ts";
+import type { IrBlock } from "../../ir/builder.ts";
+import { Op } from "../../ir/ops.ts";
+import { collectRegions } from "../region/batch.ts";
+import type { CodeCache } from "../code_cache.ts";
+import type { RegionBlock } from "../region/region.ts";
+import { type CodePage, type CodePlace, type CodeUnit, placeOf } from "./code.ts";
+import type { SystemTranslator } from "./translator.ts";
+import type { SystemTier } from "../tier.ts";
 
 /** What the interpreter must have executed from an address on until it is compiled, in instructions. */
 const HEAT = 150_000;

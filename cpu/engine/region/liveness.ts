@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { FIELDS, mayExit, OPS, Slot, slotsRead, slotsWritten, WORDS } from "../ir/ops.ts";
+import { FIELDS, mayExit, OPS, Slot, slotsRead, slotsWritten, WORDS } from "../../ir/ops.ts";
 import { dominates, Ending, type Region, type RegionBlock } from "./region.ts";
 
 const MAY_EXIT = OPS.map(mayExit);

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { type AddressSpace } from "../../mmu/address_space.ts";
-import { Trap } from "../ir/ops.ts";
+import { type AddressSpace } from "../../../mmu/address_space.ts";
+import { Trap } from "../../ir/ops.ts";
 
 /** What a store hook says. */
 export const Hooked = {

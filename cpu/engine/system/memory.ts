@@ -4,14 +4,14 @@
  *
  * @module
  */
-import { Page } from "../../mmu/address_space.ts";
-import { PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
-import type { Bus, MmioDevice } from "../../mmu/bus.ts";
-import type { Tlb } from "../../mmu/softmmu.ts";
-import { Trap } from "../ir/ops.ts";
-import { Access, type PrivilegedHart, Walk } from "../isa/system.ts";
-import type { SlowPath } from "./slow_memory.ts";
-import { Reach } from "./tier.ts";
+import { Page } from "../../../mmu/address_space.ts";
+import { PAGE_SHIFT, PAGE_SIZE } from "../../../mmu/arena.ts";
+import type { Bus, MmioDevice } from "../../../mmu/bus.ts";
+import type { Tlb } from "../../../mmu/softmmu.ts";
+import { Trap } from "../../ir/ops.ts";
+import { Access, type PrivilegedHart, Walk } from "../../isa/system.ts";
+import type { SlowPath } from "../interpreter/slow_memory.ts";
+import { Reach } from "../tier.ts";
 
 /** The slow path of system mode; one for all harts, of which one runs. */
 export class SystemMemory implements SlowPath {

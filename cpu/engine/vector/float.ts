@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Arena } from "../../mmu/arena.ts";
-import { Fp, Slot } from "../ir/ops.ts";
-import { fresh } from "./fresh.ts";
-import type { SoftFloat } from "./softfloat.ts";
+import type { Arena } from "../../../mmu/arena.ts";
+import { Fp, Slot } from "../../ir/ops.ts";
+import { fresh } from "../region/fresh.ts";
+import type { SoftFloat } from "../softfloat/softfloat.ts";
 
 /** Executes one op on slots; false if it faulted or found an invalid rounding mode. */
 export type VectorOp = (

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { JumpHint } from "../ir/ops.ts";
+import { JumpHint } from "../../ir/ops.ts";
 import {
   COMPUTED_TARGET,
   describe,

@@ -3,17 +3,8 @@
  *
  * @module
  */
-import {
-  DYN,
-  FLAG_NV,
-  inSplitRange,
-  productError,
-  PROPAGATE,
-  RDN,
-  RNE,
-  sumError,
-} from "./softfloat_core.ts";
-import { Float32Unit } from "./softfloat_f32.ts";
+import { DYN, FLAG_NV, inSplitRange, productError, PROPAGATE, RDN, RNE, sumError } from "./core.ts";
+import { Float32Unit } from "./f32.ts";
 
 /** Exponents further apart than this leave no overlap between a 106-bit product and an addend. */
 const FAR = 200;

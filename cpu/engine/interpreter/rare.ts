@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { Arena } from "../../mmu/arena.ts";
-import { Effect, FIRST_VECTOR_OP, OPS, Slot, Trap } from "../ir/ops.ts";
+import type { Arena } from "../../../mmu/arena.ts";
+import { Effect, FIRST_VECTOR_OP, OPS, Slot, Trap } from "../../ir/ops.ts";
 import type { SlowPath } from "./slow_memory.ts";
-import type { SoftFloat } from "./softfloat.ts";
-import { VectorOps } from "./vector.ts";
+import type { SoftFloat } from "../softfloat/softfloat.ts";
+import { VectorOps } from "../vector/vector.ts";
 
 // deno-fmt-ignore -- op numbers, written by `deno task ops`
 const enum Op {

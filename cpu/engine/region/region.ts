@@ -6,8 +6,8 @@
  *
  * @module
  */
-import type { IrBlock } from "../ir/builder.ts";
-import { JumpHint, Op, Trap, WORDS } from "../ir/ops.ts";
+import type { IrBlock } from "../../ir/builder.ts";
+import { JumpHint, Op, Trap, WORDS } from "../../ir/ops.ts";
 
 /** How a block of a region ends. */
 export const Ending = {

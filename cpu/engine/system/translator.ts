@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { Page } from "../../mmu/address_space.ts";
-import { PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
-import type { Bus } from "../../mmu/bus.ts";
-import { type Tlb, TLB_CONTEXTS } from "../../mmu/softmmu.ts";
-import { Builder, type IrBlock, MAX_BLOCK_INSNS, type PassOptions } from "../ir/builder.ts";
-import { Op } from "../ir/ops.ts";
-import type { Isa } from "../isa/isa.ts";
-import { Access, type PrivilegedHart, Walk } from "../isa/system.ts";
-import type { CachedBlock, CodeCache } from "./code_cache.ts";
-import { type CodePage, type CodePlace, placeOf, SystemCode } from "./system_code.ts";
+import { Page } from "../../../mmu/address_space.ts";
+import { PAGE_SHIFT, PAGE_SIZE } from "../../../mmu/arena.ts";
+import type { Bus } from "../../../mmu/bus.ts";
+import { type Tlb, TLB_CONTEXTS } from "../../../mmu/softmmu.ts";
+import { Builder, type IrBlock, MAX_BLOCK_INSNS, type PassOptions } from "../../ir/builder.ts";
+import { Op } from "../../ir/ops.ts";
+import type { Isa } from "../../isa/isa.ts";
+import { Access, type PrivilegedHart, Walk } from "../../isa/system.ts";
+import type { CachedBlock, CodeCache } from "../code_cache.ts";
+import { type CodePage, type CodePlace, placeOf, SystemCode } from "./code.ts";
 
 const TWO32 = 0x1_0000_0000;
 

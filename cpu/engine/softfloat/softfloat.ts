@@ -7,11 +7,11 @@
  *
  * @module
  */
-import type { Arena } from "../../mmu/arena.ts";
-import { Slot } from "../ir/ops.ts";
-import { LaneUnit } from "./softfloat_lanes.ts";
+import type { Arena } from "../../../mmu/arena.ts";
+import { Slot } from "../../ir/ops.ts";
+import { LaneUnit } from "./lanes.ts";
 
-export type { FloatViews } from "./softfloat_core.ts";
+export type { FloatViews } from "./core.ts";
 export {
   DYN,
   FLAG_DZ,
@@ -24,7 +24,7 @@ export {
   RNE,
   RTZ,
   RUP,
-} from "./softfloat_core.ts";
+} from "./core.ts";
 
 /**
  * A floating-point unit over a file of 8-byte slots. Nothing is allocated after construction.

@@ -6,31 +6,31 @@
  *
  * @module
  */
-import { PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
-import type { Bus } from "../../mmu/bus.ts";
-import { Tlb, TLB_CONTEXTS, TLB_WORD } from "../../mmu/softmmu.ts";
-import { MAX_BLOCK_INSNS, type PassOptions } from "../ir/builder.ts";
-import { Op, Slot, Trap, WORDS } from "../ir/ops.ts";
-import type { Isa, RegisterInfo } from "../isa/isa.ts";
-import { type HartServices, type PrivilegedHart, Walk } from "../isa/system.ts";
-import { type CachedBlock, CodeCache } from "./code_cache.ts";
-import { Exit } from "./exits.ts";
-import { fresh } from "./fresh.ts";
-import { Interpreter } from "./interp.ts";
-import { makeRun } from "./interp_loop_soft.ts";
-import { RareOps } from "./rare.ts";
-import { RegisterFile } from "./register_file.ts";
-import { makeSoftFloat } from "./softfloat.ts";
-import { SystemMemory } from "./system_memory.ts";
-import { SystemTiering } from "./system_tiering.ts";
-import { SystemTranslator } from "./system_translator.ts";
+import { PAGE_SHIFT, PAGE_SIZE } from "../../../mmu/arena.ts";
+import type { Bus } from "../../../mmu/bus.ts";
+import { Tlb, TLB_CONTEXTS, TLB_WORD } from "../../../mmu/softmmu.ts";
+import { MAX_BLOCK_INSNS, type PassOptions } from "../../ir/builder.ts";
+import { Op, Slot, Trap, WORDS } from "../../ir/ops.ts";
+import type { Isa, RegisterInfo } from "../../isa/isa.ts";
+import { type HartServices, type PrivilegedHart, Walk } from "../../isa/system.ts";
+import { type CachedBlock, CodeCache } from "../code_cache.ts";
+import { Exit } from "../exits.ts";
+import { fresh } from "../region/fresh.ts";
+import { Interpreter } from "../interpreter/interp.ts";
+import { makeRun } from "../interpreter/interp_loop_soft.ts";
+import { RareOps } from "../interpreter/rare.ts";
+import { RegisterFile } from "../register_file.ts";
+import { makeSoftFloat } from "../softfloat/softfloat.ts";
+import { SystemMemory } from "./memory.ts";
+import { SystemTiering } from "./tiering.ts";
+import { SystemTranslator } from "./translator.ts";
 import {
   CONTEXT_WORD,
   EXIT_PC_SLOT,
   FUEL_WORD,
   type SystemTier,
   type TierServices,
-} from "./tier.ts";
+} from "../tier.ts";
 
 /** Why {@linkcode SystemCpu.run} returned. */
 export const Stay = {

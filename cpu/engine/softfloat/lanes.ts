@@ -20,9 +20,9 @@ import {
   RNE,
   RTZ,
   RUP,
-} from "./softfloat_core.ts";
-import { ConversionUnit, integral } from "./softfloat_convert.ts";
-import { recipEstimate, rsqrtEstimate } from "./vector_hash.ts";
+} from "./core.ts";
+import { ConversionUnit, integral } from "./convert.ts";
+import { recipEstimate, rsqrtEstimate } from "../vector/hash.ts";
 
 /** The operations. */
 export abstract class LaneUnit extends ConversionUnit {

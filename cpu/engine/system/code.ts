@@ -8,8 +8,8 @@
  *
  * @module
  */
-import { PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
-import type { CachedBlock } from "./code_cache.ts";
+import { PAGE_SHIFT, PAGE_SIZE } from "../../../mmu/arena.ts";
+import type { CachedBlock } from "../code_cache.ts";
 
 /** Code of one page of guest memory at one virtual page. */
 export interface CodePage {

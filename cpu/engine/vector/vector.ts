@@ -7,14 +7,14 @@
  *
  * @module
  */
-import { Page } from "../../mmu/address_space.ts";
-import { type Arena, PAGE_SHIFT, PAGE_SIZE } from "../../mmu/arena.ts";
-import { FIRST_VECTOR_OP, Fp, OPS, Slot } from "../ir/ops.ts";
-import { fresh } from "./fresh.ts";
-import { SlowMemory, type SlowPath } from "./slow_memory.ts";
-import type { SoftFloat } from "./softfloat.ts";
-import { makeFloatOp, makeScalarFloatOp, type VectorOp } from "./vector_float.ts";
-import * as hash from "./vector_hash.ts";
+import { Page } from "../../../mmu/address_space.ts";
+import { type Arena, PAGE_SHIFT, PAGE_SIZE } from "../../../mmu/arena.ts";
+import { FIRST_VECTOR_OP, Fp, OPS, Slot } from "../../ir/ops.ts";
+import { fresh } from "../region/fresh.ts";
+import { SlowMemory, type SlowPath } from "../interpreter/slow_memory.ts";
+import type { SoftFloat } from "../softfloat/softfloat.ts";
+import { makeFloatOp, makeScalarFloatOp, type VectorOp } from "./float.ts";
+import * as hash from "./hash.ts";
 
 /** Accrued flag of saturation. */
 const SATURATED = 64;

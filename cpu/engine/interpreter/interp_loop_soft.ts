@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { SoftFloat } from "./softfloat.ts";
+import type { SoftFloat } from "../softfloat/softfloat.ts";
 
 // deno-fmt-ignore -- op numbers, written by `deno task ops`
 const enum Op {

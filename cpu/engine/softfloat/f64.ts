@@ -15,7 +15,7 @@ import {
   RNE,
   sumError,
   TINY,
-} from "./softfloat_core.ts";
+} from "./core.ts";
 
 /** The binary64 operations. Each takes slot numbers and returns 0, or 1 for an invalid rounding mode. */
 export abstract class Float64Unit extends FloatContext {

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import type { Arena } from "../../mmu/arena.ts";
-import { Exit } from "./exits.ts";
-import { fresh } from "./fresh.ts";
+import type { Arena } from "../../../mmu/arena.ts";
+import { Exit } from "../exits.ts";
+import { fresh } from "../region/fresh.ts";
 import { makeRun } from "./interp_loop.ts";
 import type { RareOps } from "./rare.ts";
 import type { SlowPath } from "./slow_memory.ts";
-import type { SoftFloat } from "./softfloat.ts";
+import type { SoftFloat } from "../softfloat/softfloat.ts";
 
 // deno-fmt-ignore -- op numbers, written by `deno task ops`
 const enum Op {

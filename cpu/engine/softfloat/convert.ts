@@ -15,8 +15,8 @@ import {
   RTZ,
   RUP,
   sumError,
-} from "./softfloat_core.ts";
-import { FusedUnit } from "./softfloat_fma.ts";
+} from "./core.ts";
+import { FusedUnit } from "./fma.ts";
 
 /** `v` rounded to an integral value; NaN and infinities stay. */
 export function integral(v: number, m: number): number {

@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { FLAG_DZ, FLAG_NV, RDN, sumError } from "./softfloat_core.ts";
-import { Float64Unit } from "./softfloat_f64.ts";
+import { FLAG_DZ, FLAG_NV, RDN, sumError } from "./core.ts";
+import { Float64Unit } from "./f64.ts";
 
 /** The binary32 operations. Each takes slot numbers and returns 0, or 1 for an invalid rounding mode. */
 export abstract class Float32Unit extends Float64Unit {
