@@ -45,20 +45,24 @@ export interface IrBlock {
  * By op: how many slots it writes from `d` on; which of a (1), b (2), c (4) it reads, and which of them are pairs;
  * whether it may leave the block; its effect.
  */
-const WRITES = Uint8Array.from(
-  FIELDS,
-  ({ writes, pairs }) => writes ? pairs.includes(1) ? 2 : 1 : 0,
-);
-const PAIRS = Uint8Array.from(
-  FIELDS,
-  ({ pairs }) => pairs.reduce((bits, field) => bits | 1 << field >> 2, 0),
-);
-const READS = Uint8Array.from(
-  FIELDS,
-  ({ reads }) => reads.reduce((bits, field) => bits | 1 << (field - 2), 0),
-);
-const EXITS = Uint8Array.from(OPS, (op) => mayExit(op) ? 1 : 0);
-const EFFECT = Uint8Array.from(OPS, (op) => op.effect);
+const WRITES = new Uint8Array(OPS.length), READS = new Uint8Array(OPS.length);
+const PAIRS = new Uint8Array(OPS.length), EXITS = new Uint8Array(OPS.length);
+const EFFECT = new Uint8Array(OPS.length);
+let tablesMade = false;
+
+/** Makes the tables when the first block is built: programs whose code is stored may never build one. */
+function makeTables(): void {
+  tablesMade = true;
+  for (let op = 0; op < OPS.length; op++) {
+    const { reads, writes, pairs } = FIELDS[op];
+    WRITES[op] = writes ? pairs.includes(1) ? 2 : 1 : 0;
+    for (const field of reads) READS[op] |= 1 << (field - 2);
+    for (const field of pairs) PAIRS[op] |= 1 << field >> 2;
+    EXITS[op] = mayExit(OPS[op]) ? 1 : 0;
+    EFFECT[op] = OPS[op].effect;
+  }
+}
+
 const TWO32 = 0x1_0000_0000;
 const NOTHING: Value[] = [];
 
@@ -114,6 +118,7 @@ export class Builder {
 
   /** Starts a block at guest address `pc`. */
   start(pc: number): void {
+    if (!tablesMade) makeTables();
     this.#length = 0;
     this.#pcs = [];
     this.#constLo.length = 0;

@@ -19,7 +19,7 @@
  * @module
  */
 
-import { VECTOR_ROWS } from "./vector_ops.ts";
+import { VECTOR_ROWS, vectorDoc, type VectorRow } from "./vector_ops.ts";
 
 /** Int32 words of a record. */
 export const WORDS = 6;
@@ -266,23 +266,44 @@ const rows: [name: string, fields: string, effect: number, doc: string][] = [
     END,
     "a resolved link to another page: guest pc i, looked up in the cache of indirect targets",
   ],
-  // Vectors.
-  ...VECTOR_ROWS.map(([name, fields, effect, doc]): typeof rows[number] => [
-    name,
-    fields,
-    Effect[effect],
-    doc,
-  ]),
 ];
 
+// Every start makes the table, in code that is not compiled yet: plain loops, and nothing that can be made later.
+
+/** A row, with what follows from it. */
+class Row implements OpInfo, SlotFields {
+  private slots: SlotFields | undefined;
+
+  constructor(
+    readonly name: string,
+    readonly code: number,
+    readonly fields: string,
+    readonly effect: number,
+    private readonly definition: string | VectorRow,
+  ) {}
+
+  get doc(): string {
+    return typeof this.definition === "string" ? this.definition : vectorDoc(this.definition);
+  }
+  get reads(): readonly number[] {
+    return (this.slots ??= slotFields(this)).reads;
+  }
+  get writes(): boolean {
+    return (this.slots ??= slotFields(this)).writes;
+  }
+  get pairs(): readonly number[] {
+    return (this.slots ??= slotFields(this)).pairs;
+  }
+}
+
+const table: Row[] = [];
+for (const row of rows) table.push(new Row(row[0], table.length, row[1], row[2], row[3]));
+for (const row of VECTOR_ROWS) {
+  table.push(new Row(row[0], table.length, row[1], Effect[row[2]], row));
+}
+
 /** The table, indexed by op number. */
-export const OPS: readonly OpInfo[] = rows.map(([name, fields, effect, doc], code) => ({
-  name,
-  code,
-  fields,
-  effect,
-  doc,
-}));
+export const OPS: readonly OpInfo[] = table;
 
 /** Number of the first op for vectors: they are the last in the table. */
 export const FIRST_VECTOR_OP: number = OPS.length - VECTOR_ROWS.length;
@@ -290,10 +311,9 @@ export const FIRST_VECTOR_OP: number = OPS.length - VECTOR_ROWS.length;
 /** Op numbers by name. */
 export const Op: Readonly<Record<string, number>> = numbers();
 
-/** Every start makes this, in code that is not compiled yet: pairs and `Object.fromEntries` took six times as long. */
 function numbers(): Record<string, number> {
   const found = Object.create(null);
-  for (let code = 0; code < OPS.length; code++) found[OPS[code].name] = code;
+  for (let code = 0; code < table.length; code++) found[table[code].name] = code;
   return found;
 }
 
@@ -453,7 +473,7 @@ function slotFields({ name, fields, effect }: OpInfo): SlotFields {
 }
 
 /** The slot fields of each op, by its number. */
-export const FIELDS: readonly SlotFields[] = OPS.map(slotFields);
+export const FIELDS: readonly SlotFields[] = table;
 
 /** Slots that a record reads, both of each pair. */
 export function slotsRead(code: Int32Array, at: number, { reads, pairs }: SlotFields): number[] {

@@ -9,40 +9,45 @@
  * @module
  */
 
-/** A row: name, fields, effect (as keys of `Effect`), definition. */
-export type VectorRow = [
+/** A row: name, fields, effect (as keys of `Effect`), definition, and what {@linkcode vectorDoc} puts into it. */
+export type VectorRow = readonly [
   name: string,
   fields: string,
   effect: "PURE" | "FLOAT" | "LOAD" | "STORE",
   doc: string,
+  bits?: number,
+  sign?: "S" | "U" | undefined,
 ];
 
 const ALL = [8, 16, 32, 64], NARROW = [8, 16, 32], FLOATS = [32, 64];
 
-/** A row for each width; `#` in name and definition is the width, `##` twice the width. */
+// Every start makes these rows, so that nothing is done for them that can be done later.
+
+/** A row for each width; `#` in the definition is the width, `##` twice the width. */
 function each(widths: readonly number[], ...rows: VectorRow[]): VectorRow[] {
-  return rows.flatMap(([name, fields, effect, doc]) =>
-    widths.map((bits): VectorRow => [
-      `${name}${bits}`,
-      fields,
-      effect,
-      doc.replaceAll("##", String(2 * bits)).replaceAll("#", String(bits)),
-    ])
-  );
+  const made: VectorRow[] = [];
+  for (const [name, fields, effect, doc, , sign] of rows) {
+    for (const bits of widths) made.push([name + bits, fields, effect, doc, bits, sign]);
+  }
+  return made;
 }
 
 /** The same for signed and unsigned lanes; `@` in the definition is the word. */
 function eachSign(widths: readonly number[], ...rows: VectorRow[]): VectorRow[] {
-  return rows.flatMap(([name, fields, effect, doc]) =>
-    (["S", "U"] as const).flatMap((sign) =>
-      each(widths, [
-        name + sign,
-        fields,
-        effect,
-        doc.replaceAll("@", sign === "S" ? "signed" : "unsigned"),
-      ])
-    )
-  );
+  const made: VectorRow[] = [];
+  for (const [name, fields, effect, doc] of rows) {
+    for (const sign of ["S", "U"] as const) {
+      for (const bits of widths) made.push([name + sign + bits, fields, effect, doc, bits, sign]);
+    }
+  }
+  return made;
+}
+
+/** The definition in a row. */
+export function vectorDoc([, , , doc, bits, sign]: VectorRow): string {
+  if (bits === undefined) return doc;
+  return doc.replaceAll("@", sign === "S" ? "signed" : "unsigned")
+    .replaceAll("##", String(2 * bits)).replaceAll("#", String(bits));
 }
 
 const PURE = "PURE", FLOAT = "FLOAT";

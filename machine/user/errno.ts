@@ -72,13 +72,19 @@ const TABLE = {
 export type ErrnoName = keyof typeof TABLE;
 
 /** Error numbers by name: `E.ENOENT` is 2. System calls return them negated. */
-export const E: Readonly<Record<ErrnoName, number>> = Object.fromEntries(
-  Object.entries(TABLE).map(([name, [number]]) => [name, number]),
-) as Record<ErrnoName, number>;
+export const E: Readonly<Record<ErrnoName, number>> = numbers();
 
-const BY_NUMBER = new Map<number, [string, string]>(
-  Object.entries(TABLE).map(([name, [number, text]]) => [number, [name, text]]),
-);
+function numbers(): Record<ErrnoName, number> {
+  const found = {} as Record<ErrnoName, number>;
+  for (const name in TABLE) found[name as ErrnoName] = TABLE[name as ErrnoName][0];
+  return found;
+}
+
+/** Name of an error number, if the table has it. */
+function nameOf(errno: number): ErrnoName | undefined {
+  return (Object.keys(TABLE) as ErrnoName[]).find((name) => TABLE[name][0] === errno);
+}
+
 /** What the kernel uses inside for "restart this call"; seen by `--strace` only (include/linux/errno.h). */
 export const RESTART = {
   /** Restart if the handler has SA_RESTART or there is none, else EINTR. */
@@ -89,12 +95,13 @@ export const RESTART = {
 
 /** Symbolic name of an error number, such as "ENOENT". */
 export function errnoName(errno: number): string {
-  return BY_NUMBER.get(errno)?.[0] ?? `errno ${errno}`;
+  return nameOf(errno) ?? `errno ${errno}`;
 }
 
 /** What an error number means, in words. */
 export function errnoText(errno: number): string {
-  return BY_NUMBER.get(errno)?.[1] ?? `Unknown error ${errno}`;
+  const name = nameOf(errno);
+  return name ? TABLE[name][1] : `Unknown error ${errno}`;
 }
 
 /** A host operation that failed, with the error number that the guest gets. */

@@ -48,17 +48,18 @@ import type { VirtualDirectory, VirtualFile } from "./virtual.ts";
 export type { LinuxOptions } from "./kernel.ts";
 export type { Outcome } from "./signals.ts";
 
-const HANDLERS: Readonly<Record<string, Handler>> = {
-  ...ioCalls,
-  ...ioctlCalls,
-  ...memoryCalls,
-  ...pathCalls,
-  ...pollCalls,
-  ...signalCalls,
-  ...statCalls,
-  ...taskCalls,
-  ...timeCalls,
-};
+/** Handlers by name, a table a kind. */
+const HANDLERS: readonly Readonly<Record<string, Handler>>[] = [
+  ioCalls,
+  ioctlCalls,
+  memoryCalls,
+  pathCalls,
+  pollCalls,
+  signalCalls,
+  statCalls,
+  taskCalls,
+  timeCalls,
+];
 
 /** A row of the table, made ready for calling. */
 interface Call {
@@ -75,7 +76,7 @@ function compile(row: SyscallRow, archCalls: Readonly<Record<string, ArchCall>>)
   const archCall = archCalls[handlerName];
   const handler: Handler | undefined = archCall
     ? (k, ...rest) => archCall(k.memory, ...rest)
-    : HANDLERS[handlerName];
+    : HANDLERS.find((kind) => Object.hasOwn(kind, handlerName))?.[handlerName];
   if (!handler) {
     throw new RangeError(`Cannot use system call ${nr}: nothing handles "${handlerName}"`);
   }
