@@ -1,11 +1,12 @@
 /**
- * Start-up: a static riscv64 hello in Trapdoor and in qemu-riscv64, next to `deno run` of an empty
+ * Start-up: a static riscv64 hello in Trapdoor, as modules and as a bundle, and in qemu-riscv64, next to `deno run` of an empty
  * file (what any program in Deno costs) and the same hello built natively. Elapsed times of whole
  * processes.
  *
  * @module
  */
 
+import { bundle } from "../cli/bundle.ts";
 import { buildHello, emptyModule } from "./lib/build.ts";
 import { execute } from "./lib/measure.ts";
 import { findTools, findTrapdoor, skip } from "./lib/tools.ts";
@@ -33,4 +34,8 @@ else {
   else skip("hello: qemu-riscv64", tools.qemu.reason);
   if (trapdoor.missing === undefined) hello("hello: trapdoor", [...trapdoor.command, guest]);
   else skip("hello: trapdoor", trapdoor.missing);
+  const dist = await Deno.makeTempDir({ prefix: "trapdoor-bundle-" });
+  await bundle(dist);
+  addEventListener("unload", () => Deno.removeSync(dist, { recursive: true }));
+  hello("hello: trapdoor, bundled", [Deno.execPath(), "run", "-A", `${dist}/mod.js`, guest]);
 }

@@ -18,19 +18,21 @@ const granted = (descriptor: Deno.PermissionDescriptor) =>
   Deno.permissions.querySync(descriptor).state === "granted";
 
 /**
- * What the translator is: size and time of its files, as a checkout may be edited.
+ * What the translator is: size and time of its files, as a checkout may be edited; in a bundle, where it may be in any
+ * file, of all of them.
  *
  * @param rooms Its directories.
  * @returns undefined if it was not loaded from files, or they can't be looked at.
  */
 function translatorStamp(rooms: readonly string[]): string | undefined {
-  const here = import.meta.dirname;
-  if (here === undefined) return undefined;
+  const { filename, dirname: here } = import.meta;
+  if (filename === undefined) return undefined;
+  const bundled = filename.endsWith(".js");
   let stamp = "";
-  for (const room of rooms) {
-    const directory = `${here}/../${room}`;
+  for (const directory of bundled ? [here!] : rooms.map((room) => `${here}/../${room}`)) {
     if (!granted({ name: "read", path: directory })) return undefined;
-    for (const { name } of Deno.readDirSync(directory)) {
+    for (const { name, isFile } of Deno.readDirSync(directory)) {
+      if (!isFile) continue;
       const { mtime, size } = Deno.statSync(`${directory}/${name}`);
       stamp += ` ${name} ${size} ${mtime?.getTime()}`;
     }

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { check, cycles, HOT, NO_ISA, parse, ROOMS } from "./layers.ts";
 
 const root = new URL("../", import.meta.url);
-const SKIPPED = [".git", "node_modules", ".cache", "coverage", "build", "vendor"];
+const SKIPPED = [".git", "node_modules", ".cache", "coverage", "build", "dist", "vendor"];
 
 /** All TypeScript files of the checkout by path. */
 async function readSources(): Promise<Map<string, string>> {

@@ -3,11 +3,11 @@
  * pages say that it prints. HTML comments before a block say what is special; CONTRIBUTING.md lists them.
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { tool } from "./tools.ts";
+import { bundlerMissing, tool } from "./tools.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const PAGES = ["README.md", "CONTRIBUTING.md"];
-const SKIPPED = [".git", "node_modules", ".cache", "coverage", "build", "vendor"];
+const SKIPPED = [".git", "node_modules", ".cache", "coverage", "build", "dist", "vendor"];
 
 /** A fenced block with the comment before it. */
 interface Block {
@@ -108,6 +108,8 @@ for (const name of PAGES) {
         } else if (language === "sh") {
           output = undefined;
           const missing = mark === "tools" ? words.filter((word) => !tool(word)) : [];
+          const bundler = mark === "bundler" ? await bundlerMissing() : undefined;
+          if (bundler !== undefined) missing.push(bundler);
           const reason = missing.length > 0 ? ` (skipped: needs ${missing.join(", ")})` : "";
           const ci = Deno.env.get("CI") === "true";
           await t.step({

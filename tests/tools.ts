@@ -66,3 +66,20 @@ export function testWith(
     .map((name) => PACKAGES[name] ? `${name} (Debian package ${PACKAGES[name]})` : name);
   testUnless(missing, name, fn);
 }
+
+/** Why `deno bundle` can't be used, such as no way to the npm registry, from which it gets its bundler; else undefined. */
+export async function bundlerMissing(): Promise<string | undefined> {
+  const folder = await Deno.makeTempDir({ prefix: "trapdoor-bundler-" });
+  try {
+    await Deno.writeTextFile(`${folder}/empty.ts`, "export {};\n");
+    const { success } = await new Deno.Command(Deno.execPath(), {
+      args: ["bundle", "--quiet", "--outdir", "out", "empty.ts"],
+      cwd: folder,
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    return success ? undefined : "deno bundle (Deno 2.4, and esbuild from the npm registry)";
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
