@@ -55,6 +55,8 @@ const enum X {
 
 /** Entries of the jump cache (indirect targets), a power of two. */
 export const JUMP_CACHE_ENTRIES = 4096;
+/** Word of the arena (in the slots) that says, in system mode, where the current context's part of it begins. */
+export const JUMPS_WORD = 16349;
 
 /** Where an execution of the interpreter left off. */
 export class Interpreter {

@@ -16,9 +16,10 @@ import { type HartServices, type PrivilegedHart, Walk } from "../../isa/system.t
 import { type CachedBlock, CodeCache } from "../code_cache.ts";
 import { Exit } from "../exits.ts";
 import { fresh } from "../region/fresh.ts";
-import { Interpreter } from "../interpreter/interp.ts";
+import { Interpreter, JUMPS_WORD } from "../interpreter/interp.ts";
 import { makeRun } from "../interpreter/interp_loop_soft.ts";
 import { RareOps } from "../interpreter/rare.ts";
+import { rehearse } from "../interpreter/rehearsal.ts";
 import { RegisterFile } from "../register_file.ts";
 import { makeSoftFloat } from "../softfloat/softfloat.ts";
 import { SystemMemory } from "./memory.ts";
@@ -85,8 +86,8 @@ const TIER_FUEL = 100_000;
 const TIER_RESERVE = 4096;
 /** Slots that every ISA shares, from here on. */
 const SHARED = Slot.FP_FLAGS, SHARED_COUNT = Slot.FP_GATE - Slot.FP_FLAGS + 1;
-/** Banks of the cache of indirect targets: words of one, and the word of the arena that says which. */
-const JUMP_BANK = 4096, JUMPS_WORD = 16349;
+/** Words of a bank of the cache of indirect targets. */
+const JUMP_BANK = 4096;
 const JUMPS = 0x4_4400;
 /** Contexts whose addresses are translated: all but the last. */
 const TRANSLATED = (1 << TLB_CONTEXTS - 1) - 1;
@@ -204,6 +205,7 @@ export class SystemCpu {
       this.cache.invalidate(first, last);
     };
     this.#registers = new RegisterFile(isa, this.slots);
+    rehearse(this.#interp, arena, tlbs[0]);
   }
 
   /**
