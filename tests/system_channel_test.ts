@@ -210,3 +210,41 @@ Deno.test("SystemBackdoor neither throws nor hangs when its areas and registers 
   }
   assert(calls > 100 && events > 0, `${calls} calls, ${events} events`);
 });
+
+/** Rings the doorbell 5000 times in a loop, and adds the results to s2, s4 to s3. */
+const DOORBELLS = new Uint32Array([
+  ...[0x00200893, 0xfff00813, 0x7bd02013, 0x00060413], // attach; s0 is the control area
+  ...[0x00100293, 0x000014b7, 0x3884849b, 0x00000913, 0x00000993], // t0 1, s1 5000, s2 0, s3 0
+  ...[0x00943423, 0x02542c23, 0x02843303], // sd s1, 8(s0); sw t0, 56(s0); ld t1, 40(s0)
+  ...[0x00690933, 0x014989b3, 0xfff48493, 0xfe0494e3], // s2 += t1; s3 += s4; s1--; loop
+  ...[0x001003b7, 0x00005e37, 0x555e0e1b, 0x01c3a023, 0x0000006f], // power off
+]);
+
+Deno.test("a store to the control area is answered inside compiled code, whatever the callback does", async () => {
+  const ends: unknown[] = [];
+  for (const tier of ["interp", "wasm"] as const) {
+    const calls: number[] = [];
+    await using machine = await SystemMachine.create({
+      ...{ bios: "none", kernel: new Uint8Array(DOORBELLS.buffer), icount: true, tier },
+      backdoor: {
+        call(cpu, _command, value) {
+          assertEquals(cpu.getRegister("s1"), BigInt(value));
+          assertEquals(cpu.pc, 0x8000_0028n);
+          cpu.setRegister("s4", 3n * BigInt(value));
+          calls.push(cpu.instructions);
+          if (value % 1000 === 0) return new Promise((resolve) => setTimeout(() => resolve(value)));
+          if (value % 999 === 0) cpu.pc = 0x8000_002cn;
+          return value;
+        },
+      },
+    });
+    await machine.run();
+    const { compiled } = machine.stats(), { wasm } = compiled;
+    const registers = ["s1", "s2", "s3"].map((name) => machine.cpu.getRegister(name));
+    assertEquals(registers, [0n, 12_502_500n, 3n * 12_502_500n]);
+    ends.push([calls, machine.instructions]);
+    // Until it is known that the stores reach a device.
+    if (wasm) assert(wasm.exits.memory < 1000, `${wasm.exits.memory} exits`);
+  }
+  assertEquals(ends[0], ends[1]);
+});

@@ -59,6 +59,8 @@ export interface SystemLayout {
   context: number;
   /** Index of the imported function `TierServices.reach`. */
   reach: number;
+  /** Whether the load or store at a guest address often reached a device: then it is executed without leaving. */
+  device(pc: number): boolean;
 }
 
 /** Result for a guest address that is in `exitPc`. */
@@ -120,6 +122,10 @@ export interface Body {
   leave(block: RegionBlock, at: number, reason: ExitReason): void;
   /** Pushes the fuel that is left. */
   pushFuel(): void;
+  /** Writes all registers back. */
+  saveAll(block: RegionBlock): void;
+  /** Reads all registers anew: somebody may have written them. */
+  loadAll(): void;
   /** Leaves behind the instruction of the record at `at`. */
   leaveAfter(block: RegionBlock, at: number, reason: ExitReason): void;
 }

@@ -9,7 +9,13 @@
  *
  * @module
  */
-import { findLiveness, findPairs, isBackEdge, type Liveness } from "../engine/region/liveness.ts";
+import {
+  findLiveness,
+  findPairs,
+  isBackEdge,
+  isTemporary,
+  type Liveness,
+} from "../engine/region/liveness.ts";
 import { COMPUTED_TARGET, Ending, type Region, type RegionBlock } from "../engine/region/region.ts";
 import {
   Effect,
@@ -125,7 +131,7 @@ export class Emitter implements Body {
     this.#region = region;
     this.#liveness = findLiveness(region);
     this.registers = new Registers(w, region, this.#liveness.slots);
-    this.#groups = region.blocks.map((block) => findGroups(block, this.#wide));
+    this.#groups = region.blocks.map((block) => findGroups(block, layout.system));
     if (this.#wide && region.blocks.some(accessesMemory)) {
       this.tlb = w.local(ValType.i32, "tlb");
       const checks = (block: RegionBlock) => {
@@ -437,6 +443,15 @@ export class Emitter implements Body {
 
   pushFuel(): void {
     this.w.localGet(FUEL);
+  }
+
+  saveAll(block: RegionBlock): void {
+    this.registers.save(this.#liveness.flows[block.index].save);
+  }
+
+  loadAll(): void {
+    this.registers.load(this.#liveness.slots.filter((slot) => !isTemporary(slot)));
+    this.boxed.clear();
   }
 
   /** Pushes the 64-bit target of an indirect jump. */

@@ -21,7 +21,7 @@ import {
   slotsWritten,
   WORDS,
 } from "../ir/ops.ts";
-import type { Body } from "./body.ts";
+import type { Body, SystemLayout } from "./body.ts";
 import { type LoadOp, Op, type PlainOp, type StoreOp, ValType } from "./encoder.ts";
 import { probe } from "./system.ts";
 
@@ -88,13 +88,19 @@ export function rightOf(rights: number): number {
   return (rights & STORE_OK) !== 0 ? STORE_OK : LOAD_OK;
 }
 
+/** Whether a load or store is one that may reach a device without leaving: its record is its instruction's last. */
+function isDevice({ ir: { insns, pcs }, terminator }: RegionBlock, at: number, c?: SystemLayout) {
+  const index = insns[at / WORDS];
+  return (at + WORDS === terminator || insns[at / WORDS + 1] !== index) && c?.device(pcs[index]);
+}
+
 /**
  * Finds the groups of a block: by word index of the record.
  *
- * @param system Whether loads and stores are apart (a page is dirty only if it is stored to), and nothing is known any
- * longer after a privileged operation.
+ * @param system Loads and stores are apart then (a page is dirty only if it is stored to), and nothing is known any
+ * longer after a privileged operation, nor after an access to a device.
  */
-export function findGroups(block: RegionBlock, system = false): Map<number, Group> {
+export function findGroups(block: RegionBlock, system?: SystemLayout): Map<number, Group> {
   const { ir: { code }, terminator } = block;
   const groups = new Map<number, Group>(), open = new Map<number, Group>();
   let order = 0;
@@ -104,6 +110,8 @@ export function findGroups(block: RegionBlock, system = false): Map<number, Grou
       const base = code[at + 2], offset = code[at + 4];
       const rights = LOADS.has(op) ? LOAD_OK : STORE_OK;
       const kind = system && rights === STORE_OK ? base + STORES_APART : base;
+      const device = isDevice(block, at, system);
+      if (device) open.clear();
       let group = open.get(kind);
       if (group) {
         const low = Math.min(group.low, offset);
@@ -125,7 +133,7 @@ export function findGroups(block: RegionBlock, system = false): Map<number, Grou
           order: order++,
           local: -1,
         };
-        open.set(kind, group);
+        if (!device) open.set(kind, group);
       }
       groups.set(at, group);
     }
@@ -160,25 +168,29 @@ export function emitMemory(
   }
   const group = groups.get(at);
   if (!group) return false;
-  const { w, registers } = c;
+  const { w } = c, device = isDevice(block, at, c.layout.system) ? w.block() : undefined;
   if (group.first === at) {
     group.local = c.scratch(`base${group.order}`, ValType.i32);
-    check(c, block, at, { ...group, aligned: false });
+    check(c, block, at, { ...group, aligned: false }, device);
   }
+  access(c, code, at, group);
+  if (device !== undefined) w.end();
+  return true;
+}
+
+/** Writes a load or store whose bytes are known to be there. */
+function access(c: Body, code: Int32Array, at: number, group: Group): void {
+  const { w, registers } = c, op = code[at];
   const offset = c.layout.guest + code[at + 4] - group.low;
   const load = LOADS.get(op), store = STORES.get(op);
   w.localGet(group.local);
   if (load) {
     if (op === Ir.ld64 && registers.isDouble(code[at + 1])) {
       w.load(Op.f64_load, 3, offset);
-      registers.setDouble(code[at + 1]);
-      return true;
+      return registers.setDouble(code[at + 1]);
     }
     w.load(load.op, log2(load.size), offset);
-    if (op === Ir.ldV) {
-      registers.setVector(code[at + 1]);
-      return true;
-    }
+    if (op === Ir.ldV) return registers.setVector(code[at + 1]);
     if (op === Ir.ldB32) {
       w.i64Const(0, -1);
       w.op(Op.i64_or);
@@ -187,17 +199,19 @@ export function emitMemory(
   } else if (store) {
     if (op === Ir.st64 && registers.isDouble(code[at + 3])) {
       registers.getDouble(code[at + 3]);
-      w.store(Op.f64_store, 3, offset);
-      return true;
+      return w.store(Op.f64_store, 3, offset);
     }
     if (op === Ir.stV) registers.getVector(code[at + 3]);
     else registers.get(code[at + 3]);
     w.store(store.op, log2(store.size), offset);
   }
-  return true;
 }
 
-/** Puts the low word of the lowest address into the local; leaves unless all bytes have the rights. */
+/**
+ * Puts the low word of the lowest address into the local; leaves unless all bytes have the rights.
+ *
+ * @param device Label behind the access, if a device may serve it.
+ */
 function check(
   c: Body,
   block: RegionBlock,
@@ -205,12 +219,13 @@ function check(
   { base, low, span, rights, local, aligned }: Omit<Group, "first" | "order"> & {
     aligned: boolean;
   },
+  device?: number,
 ): void {
   const { w } = c, address = c.scratch("address", ValType.i64);
   const right = rightOf(rights);
   if (c.layout.system) {
     const store = right === STORE_OK;
-    return probe(c, block, at, { base, low, span, store, local, aligned });
+    return probe(c, block, at, { base, low, span, store, local, aligned }, device);
   }
   const { offset: extent, slack } = c.extent(block, base, right, span);
   c.registers.get(base);

@@ -12,7 +12,7 @@ import { STORE_WORDS, TLB_ENTRIES } from "../../mmu/softmmu.ts";
 import { Exit } from "../engine/exits.ts";
 import { Ending, type RegionBlock } from "../engine/region/region.ts";
 import { Reach } from "../engine/tier.ts";
-import { FIELDS, Op as Ir, WORDS } from "../ir/ops.ts";
+import { FIELDS, Op as Ir, slotsRead, WORDS } from "../ir/ops.ts";
 import type { Body } from "./body.ts";
 import { Op, ValType } from "./encoder.ts";
 import { loadLimits } from "./float.ts";
@@ -36,12 +36,17 @@ interface Probe {
   aligned: boolean;
 }
 
-/** Puts the offset of guest memory into the local; leaves unless all bytes are there. */
+/**
+ * Puts the offset of guest memory into the local; leaves unless all bytes are there.
+ *
+ * @param device Label behind the access; if it is given, what misses the TLB is executed in here.
+ */
 export function probe(
   c: Body,
   block: RegionBlock,
   at: number,
   { base, low, span, store, local, aligned }: Probe,
+  device?: number,
 ): void {
   const { w } = c, { reach } = c.layout.system!;
   const address = c.scratch("address", ValType.i64), entry = c.scratch("entry", ValType.i32);
@@ -94,20 +99,23 @@ export function probe(
   w.op(Op.i64_ne);
   w.hint(false);
   w.if();
-  w.localGet(local);
-  w.localGet(address);
-  w.i64Const(32);
-  w.op(Op.i64_shr_u);
-  w.op(Op.i32_wrap_i64);
-  w.i32Const(span | (store ? Reach.STORE : 0) | (aligned ? Reach.ALIGNED : 0));
-  w.call(reach);
-  w.localTee(local);
-  w.i32Const(-1);
-  w.op(Op.i32_eq);
-  w.hint(false);
-  w.if();
-  c.leave(block, at, "memory");
-  w.end();
+  if (device !== undefined) stepDevice(c, block, at, device);
+  else {
+    w.localGet(local);
+    w.localGet(address);
+    w.i64Const(32);
+    w.op(Op.i64_shr_u);
+    w.op(Op.i32_wrap_i64);
+    w.i32Const(span | (store ? Reach.STORE : 0) | (aligned ? Reach.ALIGNED : 0));
+    w.call(reach);
+    w.localTee(local);
+    w.i32Const(-1);
+    w.op(Op.i32_eq);
+    w.hint(false);
+    w.if();
+    c.leave(block, at, "memory");
+    w.end();
+  }
   w.else();
   w.localGet(local);
   w.localGet(entry);
@@ -131,6 +139,44 @@ export function probe(
   w.end();
 }
 
+/** Has the interpreter execute a load or store, which may be a call that reads and writes registers. */
+function stepDevice(c: Body, block: RegionBlock, at: number, done: number): void {
+  const { w } = c;
+  c.saveAll(block);
+  c.registers.save(slotsRead(block.ir.code, at, FIELDS[block.ir.code[at]]));
+  const status = pushStep(c, block, at);
+  w.localTee(status);
+  w.i32Const(Exit.FAULT);
+  w.op(Op.i32_eq);
+  w.hint(false);
+  w.if();
+  c.leave(block, at, "memory");
+  w.end();
+  c.loadAll();
+  w.localGet(status);
+  w.hint(false);
+  w.if();
+  c.leaveAfter(block, at, "memory");
+  w.end();
+  loadTlb(c);
+  loadLimits(c);
+  w.br(w.depthTo(done));
+}
+
+/** Pushes the `Exit` of executing a record, whose operands are in memory; returns a local for it. */
+function pushStep(c: Body, block: RegionBlock, at: number): number {
+  const { w } = c, status = c.scratch("status", ValType.i32);
+  // Counters want the fuel at the start of the block, of which all instructions were paid for.
+  w.i32Const(0);
+  c.pushFuel();
+  w.i32Const(block.ir.count);
+  w.op(Op.i32_add);
+  w.store(Op.i32_store, 2, c.layout.fuel);
+  w.i32Const(c.layout.codeIndex(block) + at);
+  w.call(c.layout.step);
+  return status;
+}
+
 /** Reads where the TLB of the context is; it changes only while compiled code calls something. */
 export function loadTlb(c: Body): void {
   const { w } = c;
@@ -143,7 +189,7 @@ export function loadTlb(c: Body): void {
 
 /** Writes a privileged operation or the gate before one; false if the record is something else. */
 export function emitSystem(c: Body, block: RegionBlock, at: number): boolean {
-  const { w, registers } = c, { code, insns, count } = block.ir;
+  const { w, registers } = c, { code, insns } = block.ir;
   if (code[at] === Ir.gate) {
     registers.get(code[at + 2]);
     w.i64Const(0);
@@ -162,16 +208,8 @@ export function emitSystem(c: Body, block: RegionBlock, at: number): boolean {
     c.leave(block, at, "trap");
     return true;
   }
-  const status = c.scratch("status", ValType.i32);
   registers.save(new Set(FIELDS[Ir.sys].reads.map((field) => code[at + field])));
-  // Counters want the fuel at the start of the block, of which all instructions were paid for.
-  w.i32Const(0);
-  c.pushFuel();
-  w.i32Const(count);
-  w.op(Op.i32_add);
-  w.store(Op.i32_store, 2, c.layout.fuel);
-  w.i32Const(c.layout.codeIndex(block) + at);
-  w.call(c.layout.step);
+  const status = pushStep(c, block, at);
   w.localTee(status);
   w.i32Const(Exit.FAULT);
   w.op(Op.i32_eq);

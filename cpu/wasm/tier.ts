@@ -21,7 +21,7 @@ import {
   type TierServices,
   type TierStats,
 } from "../engine/tier.ts";
-import { type EmitLayout, type ExitReason, FAR_EXIT } from "./body.ts";
+import { type EmitLayout, type ExitReason, FAR_EXIT, type SystemLayout } from "./body.ts";
 import { Emitter, functionType } from "./emitter.ts";
 import { BodyWriter, ModuleWriter, ValType } from "./encoder.ts";
 import { type Helper, HELPERS } from "./helpers.ts";
@@ -37,6 +37,8 @@ const MAX_EXTENTS = 16384;
 /** In system mode the cache of targets has a bank for each context, of entries of four words, in place of the extents. */
 const SYSTEM_ENTRIES = MAX_EXTENTS / TLB_CONTEXTS;
 const TWO32 = 0x1_0000_0000;
+/** How often an access leaves until it is compiled as one of a device, and most of those. */
+const DEVICE_EXITS = 256, MAX_DEVICES = 4096;
 /** Room for what is compiled next: an extent an access is more than it can need. */
 const EXTENTS_RESERVE = 4 * MAX_REGION_INSNS;
 
@@ -106,6 +108,9 @@ interface ExitRecord {
   readonly pc: number;
   readonly refund: number;
   readonly reason: ExitReason;
+  /** A region of the module, and how often the exit was taken, if it is for memory in system mode. */
+  readonly key: number;
+  uses: number;
 }
 
 /** Compiles and runs regions on one arena. */
@@ -140,6 +145,8 @@ export class WasmTier implements SystemTier {
   readonly #fused: boolean;
   /** Whether it is for system mode. */
   readonly #system: boolean;
+  /** Guest addresses of loads and stores that often reached a device (or faulted, or hit watched code). */
+  readonly #devices = new Set<number>();
   /** Entries of the cache of targets that `cacheTarget` filled, each once. */
   #cached: number[] = [];
 
@@ -167,6 +174,11 @@ export class WasmTier implements SystemTier {
 
   // ---- compiling ----
 
+  #systemLayout(reach: number): SystemLayout {
+    const device = (pc: number) => this.#devices.has(pc);
+    return { tlb: TLB_WORD * 4, context: CONTEXT_WORD * 4, reach, device };
+  }
+
   add(regions: readonly Region[], codeIndex: (block: RegionBlock) => number): void {
     const start = performance.now();
     this.#recycle();
@@ -193,7 +205,7 @@ export class WasmTier implements SystemTier {
       exitPc: EXIT_PC_SLOT * 8,
       targets: system ? EXTENTS_OFFSET : TARGETS_OFFSET,
       targetEntries: system ? SYSTEM_ENTRIES : TARGET_ENTRIES,
-      ...(system ? { system: { tlb: TLB_WORD * 4, context: CONTEXT_WORD * 4, reach } } : {}),
+      ...(system ? { system: this.#systemLayout(reach) } : {}),
       step,
       backdoor,
       type,
@@ -222,7 +234,7 @@ export class WasmTier implements SystemTier {
       codeIndex,
       exit: (pc, refund, reason) => {
         const number = this.#freeExits.pop() ?? this.#exits.length;
-        this.#exits[number] = { pc, refund, reason };
+        this.#exits[number] = { pc, refund, reason, key: regions[0].key, uses: 0 };
         exits.push(number);
         return FAR_EXIT - 1 - number;
       },
@@ -460,7 +472,15 @@ export class WasmTier implements SystemTier {
     const exit = this.#exits[FAR_EXIT - 1 - next]!;
     this.#arena.r[FUEL_WORD] += exit.refund;
     this.#count(exit.reason);
+    if (exit.reason === "memory" && this.#system) this.#countDevice(exit);
     return exit.pc;
+  }
+
+  /** Has an access that often leaves compiled code compiled anew, as one of a device. */
+  #countDevice(exit: ExitRecord): void {
+    if (++exit.uses !== DEVICE_EXITS || this.#devices.size >= MAX_DEVICES) return;
+    this.#devices.add(exit.pc);
+    this.drop(exit.key);
   }
 
   #count(reason: ExitReason): void {

@@ -134,6 +134,8 @@ export class SystemCpu {
   #changes = 0;
   /** Why compiled code leaves to the run loop: a `Stay`, or `AGAIN`. */
   #leaving: number | undefined;
+  /** Code index of the backdoor call of compiled code that is being answered, or -1. */
+  #callAt = -1;
   /** A store of the guest is being answered ({@linkcode beginStore}). */
   #inStore = false;
   #storeGeneration = 0;
@@ -337,6 +339,7 @@ export class SystemCpu {
     const state = this.harts[id];
     if (state !== this.#current) return state.retired;
     const { at } = this.#interp;
+    if (this.#callAt >= 0) return this.#retired + this.#startFuel - this.words[FUEL_WORD];
     return at >= 0 ? this.#instructionsAt(at) : this.#retired;
   }
 
@@ -370,7 +373,9 @@ export class SystemCpu {
 
   /** Signed address of the current instruction. */
   get pc(): number {
-    if (!this.#inStore || this.#pcWritten) return this.#pc;
+    if (this.#pcWritten) return this.#pc;
+    if (this.#callAt >= 0) return this.#trapPc(this.#callAt);
+    if (!this.#inStore) return this.#pc;
     const { at } = this.#interp, block = this.cache.blockAt(at);
     return block.pcs[this.cache.insnIndex(block, at)];
   }
@@ -655,19 +660,27 @@ export class SystemCpu {
   /** Answers a backdoor call of compiled code: 0 if it goes on, else the run loop does. */
   #answerBackdoor(ip: number): number {
     const { code } = this.cache, tiers = this.#tiers!;
-    this.#countTier(this.words[FUEL_WORD]);
-    this.#pc = this.isa.xlen === 32
-      ? code[ip + 4] >>> 0
-      : code[ip + 5] * TWO32 + (code[ip + 4] >>> 0);
-    this.#nextPc = this.#pc + code[ip + 3];
+    // What it was is found out if somebody asks.
+    this.#callAt = ip;
     const goes = this.onBackdoor();
+    this.#callAt = -1;
     if (
       goes && !this.#pcWritten && !this.#leaveRequested && tiers.changes === this.#changes &&
       tiers.epoch === this.#epoch
     ) return 0;
+    this.#countTier(this.words[FUEL_WORD]);
+    const pc = this.#trapPc(ip);
+    if (!this.#pcWritten) this.#pc = pc;
+    this.#nextPc = pc + code[ip + 3];
     this.#leaving = goes ? SystemCpu.#BACKDOOR_DONE : Stay.BACKDOOR;
     if (goes) this.finishTrap();
     return 1;
+  }
+
+  /** Address of a trap record's instruction. */
+  #trapPc(ip: number): number {
+    const { code } = this.cache, lo = code[ip + 4] >>> 0;
+    return this.isa.xlen === 32 ? lo : code[ip + 5] * TWO32 + lo;
   }
 
   #execute(ip: number, fuel: number, once: boolean): number {
@@ -681,8 +694,7 @@ export class SystemCpu {
       interp.at = -1;
       switch (exit) {
         case Exit.TRAP: {
-          this.#pc = code[ip + 5] * TWO32 + (code[ip + 4] >>> 0);
-          if (this.isa.xlen === 32) this.#pc = code[ip + 4] >>> 0;
+          this.#pc = this.#trapPc(ip);
           this.#nextPc = this.#pc + code[ip + 3];
           const reason = code[ip + 2];
           if (reason !== Trap.BACKDOOR) {
