@@ -12,24 +12,18 @@ import {
   MAX_BLOCK_INSNS,
   type PassOptions,
 } from "../ir/builder.ts";
-import { Op, Slot, Trap, WORDS } from "../ir/ops.ts";
+import { Slot, Trap, WORDS } from "../ir/ops.ts";
 import type { Isa, RegisterInfo } from "../isa/isa.ts";
-import { collectRegions } from "./region/batch.ts";
 import { type CachedBlock, CodeCache } from "./code_cache.ts";
 import { Exit } from "./exits.ts";
 import { Interpreter } from "./interpreter/interp.ts";
 import { RareOps } from "./interpreter/rare.ts";
 import { RegisterFile } from "./register_file.ts";
-import type { RegionBlock } from "./region/region.ts";
 import { SlowMemory, type StoreHook } from "./interpreter/slow_memory.ts";
 import { makeSoftFloat } from "./softfloat/softfloat.ts";
-import {
-  type CodePlace,
-  type CompilingTier,
-  EXIT_PC_SLOT,
-  FUEL_WORD,
-  type TierFactory,
-} from "./tier.ts";
+import { type CompilingTier, EXIT_PC_SLOT, FUEL_WORD, type TierFactory } from "./tier.ts";
+import { type CompiledEntry, StayEnd, Tiers } from "./tiers.ts";
+import { UserTiering } from "./user_tiering.ts";
 
 /** Why {@linkcode Cpu.run} returned, besides the `Trap` reasons (which are positive). */
 export const Stop = {
@@ -63,17 +57,11 @@ const MAX_FUEL = 20_000;
 const TIER_FUEL = 1_000_000;
 /** Compiled code looks at its fuel at back edges and calls only, so it may overrun by this many instructions. */
 const TIER_RESERVE = 4096;
-/** Most addresses whose heat is known; then all are forgotten. */
-const MAX_SAMPLES = 1 << 16;
 /**
  * Default of {@linkcode CpuOptions.heat}. Measured on eight programs of some 0.02 s native, CPU time relative to 2: after
  * the first sample 1.7, 3 samples 1.04, 6 samples 1.10, 12 samples 1.11.
  */
 const HEAT = 2;
-/** Stays in a tier that end at an address, or began there, until the upper tier gets its region. */
-const UPPER_HEAT = 8;
-/** What it counts to be left by the upper tier for a lower one. */
-const LEFT_HEAT = 1 / 64;
 const STATE_SLOTS = [
   Slot.FP_FLAGS,
   Slot.FP_RM,
@@ -82,13 +70,6 @@ const STATE_SLOTS = [
   Slot.EXCLUSIVE_ADDRESS,
   Slot.EXCLUSIVE_VALUE,
 ];
-
-/** First and last page of a compiled region, and where its code is entered. */
-interface CompiledRegion {
-  readonly first: number;
-  readonly last: number;
-  readonly entries: readonly number[];
-}
 
 /** A CPU of some instruction set on an address space. */
 export class Cpu {
@@ -125,18 +106,9 @@ export class Cpu {
   #resumePc = 0;
   #resumeGeneration = 0;
   #retired = 0;
-  #startFuel = 0;
-  #tier: CompilingTier | undefined;
-  readonly #heatLimit: number;
-  readonly #heat = new Map<number, number>();
-  /** What each tier has, by the address it was compiled for. */
-  readonly #regions = new Map<number, CompiledRegion>();
-  #tierRetired = 0;
-  /** The tier for the hottest code, preferred where it has code. */
-  #upper: CompilingTier | undefined;
-  readonly #upperRegions = new Map<number, CompiledRegion>();
-  readonly #upperHeat = new Map<number, number>();
-  #upperRetired = 0;
+  readonly #forced: boolean;
+  readonly #code: UserTiering;
+  readonly #tiers: Tiers<number, undefined>;
   /** Counts changes of translated code. */
   #changes = 0;
   /** Why compiled code must leave, if a backdoor call said so. */
@@ -159,7 +131,27 @@ export class Cpu {
     this.#interp = new Interpreter(space.arena, this.#slow, rare, float);
     this.slots[Slot.EXCLUSIVE_ADDRESS] = -1n;
     this.slots[Slot.FP_STYLE] = BigInt(isa.floatStyle ?? 0);
-    this.#heatLimit = options.heat ?? HEAT;
+    const heat = options.heat ?? HEAT;
+    const translator = {
+      lift: (pc: number, limit?: number) => this.lift(pc, limit),
+      translate: (pc: number) => this.translate(pc),
+      install: (ir: IrBlock) => this.#install(ir, false).start,
+      watch: (page: number) => space.watch(page),
+    };
+    this.#code = new UserTiering(this.cache, translator, this.#interp.jumpCache, heat === 0);
+    this.#tiers = this.#code.tiers = new Tiers(
+      this.#code,
+      this.cache,
+      this.words,
+      {
+        step: (codeIndex) => this.#interp.step(codeIndex),
+        backdoor: (codeIndex) => this.#answerBackdoor(codeIndex),
+        count: (executed) => this.#retired += executed,
+        arrive: (pc) => this.#arrive(pc),
+      },
+      { sample: TIER_FUEL, heat },
+    );
+    this.#forced = heat === 0;
     if (options.tier) this.addTier(options.tier);
     this.cache.onDrop = () => {
       this.#interp.jumpCache.fill(-1);
@@ -167,15 +159,15 @@ export class Cpu {
     };
     this.cache.onFlush = () => {
       this.#changes++;
-      this.#dropRegions(0, Infinity);
+      this.#tiers.dropPages(0, Infinity);
     };
     space.onRightsLost = () => {
-      this.#tier?.forgetRights();
-      this.#upper?.forgetRights();
+      this.#tiers.lower?.forgetRights();
+      this.#tiers.upper?.forgetRights();
     };
     space.onCodeChange = (first, last) => {
       this.#changes++;
-      this.#dropRegions(first, last);
+      this.#tiers.dropPages(first, last);
       this.cache.invalidate(first, last);
     };
     this.#registers = new RegisterFile(isa, this.slots);
@@ -187,22 +179,7 @@ export class Cpu {
    * @throws {Error} If there are two.
    */
   addTier(factory: TierFactory): void {
-    if (this.#upper) throw new Error(`Cannot add a tier: there is ${this.#upper.name} already`);
-    const tier: CompilingTier = factory({
-      step: (codeIndex) => this.#interp.step(codeIndex),
-      backdoor: (codeIndex) => this.#answerBackdoor(codeIndex),
-      dropped: (pc) => this.#forgetRegion(pc),
-      lift: (pc, limit) => this.#lift(pc, limit),
-      entries: () => this.#regions.keys(),
-      ready: (pc) => this.#ready(pc),
-      compile: (pc) => this.#compile(pc, tier),
-      adopt: (pc, blocks, entries) => {
-        this.#note(pc, blocks, entries, tier);
-        this.#ready(pc);
-      },
-    });
-    if (this.#tier) this.#upper = tier;
-    else this.#tier = tier;
+    this.#tiers.add(factory);
   }
 
   /** Takes stores to readable, unwritable pages. */
@@ -234,28 +211,22 @@ export class Cpu {
 
   /** Guest instructions executed by the compiling tiers. */
   get tierInstructions(): number {
-    return this.#tierRetired;
+    return this.#tiers.instructions;
   }
 
   /** Those of them that the second tier executed. */
   get upperInstructions(): number {
-    return this.#upperRetired;
+    return this.#tiers.upperInstructions;
   }
 
   /** The compiling tier, if there is one. */
   get tier(): CompilingTier | undefined {
-    return this.#tier;
+    return this.#tiers.lower;
   }
 
   /** The second compiling tier, if there is one. */
   get upperTier(): CompilingTier | undefined {
-    return this.#upper;
-  }
-
-  /** The tier that runs what is at a guest address, if one has it. */
-  #tierOf(pc: number): CompilingTier | undefined {
-    if (this.#upper?.has(pc)) return this.#upper;
-    return this.#tier?.has(pc) ? this.#tier : undefined;
+    return this.#tiers.upper;
   }
 
   /** A register's description. @throws {RangeError} For an unknown name. */
@@ -368,155 +339,24 @@ export class Cpu {
     return block;
   }
 
-  /** Counts that execution was found at `pc`, and compiles what is there once it is hot. */
-  #sample(pc: number): void {
-    const heat = (this.#heat.get(pc) ?? 0) + 1;
-    if (this.#heat.size >= MAX_SAMPLES) this.#heat.clear();
-    this.#heat.set(pc, heat);
-    if (heat >= this.#heatLimit && this.#tier) this.#compile(pc, this.#tier);
-  }
-
-  /** Counts that much of the time in the lower tier is spent at `pc`. */
-  #promote(pc: number, by: number): void {
-    const upper = this.#upper;
-    if (!upper || upper.has(pc)) return;
-    const before = this.#upperHeat.get(pc) ?? 0, heat = before + by;
-    if (this.#upperHeat.size >= MAX_SAMPLES) this.#upperHeat.clear();
-    this.#upperHeat.set(pc, heat);
-    if (before < UPPER_HEAT && heat >= UPPER_HEAT) this.#compile(pc, upper);
-  }
-
-  /** A block for a region, from the cache if it may have any length. */
-  #lift(pc: number, limit?: number): IrBlock | undefined {
-    return limit === undefined ? this.cache.get(pc) ?? this.lift(pc) : this.lift(pc, limit);
-  }
-
-  /** Where indirect jumps went, as far as it is known. */
-  *#jumpTargets(low: number, high: number): Iterable<number> {
-    const { jumpCache } = this.#interp;
-    for (let at = 0; at < jumpCache.length; at += 4) {
-      const pc = jumpCache[at + 1] * TWO32 + (jumpCache[at] >>> 0);
-      if (pc >= low && pc <= high) yield pc;
-    }
-    for (const pc of this.#regions.keys()) if (pc >= low && pc <= high) yield pc;
-  }
-
-  /** Compiles what is at `pc`. */
-  #compile(pc: number, tier: CompilingTier): void {
-    if (this.#tierOf(pc) === tier || this.#upper?.has(pc)) return;
-    // As far as they were executed and aren't compiled.
-    const executed = (at: number) => this.cache.get(at) !== undefined;
-    const wanted = (at: number) => !this.#tierOf(at) && executed(at);
-    // Where everything is compiled at once, nothing was executed before.
-    const copies = this.#heatLimit === 0 ? () => true : executed;
-    const regions = collectRegions(
-      pc,
-      (at, limit) => this.#lift(at, limit),
-      wanted,
-      () => tier.copies ? { copies, jumps: (low, high) => this.#jumpTargets(low, high) } : {},
-    );
-    if (regions.length === 0) return;
-    const placed = new Map<IrBlock, number>();
-    const { generation } = this.cache;
-    const codeIndex = ({ ir }: RegionBlock) => {
-      let start = placed.get(ir);
-      if (start === undefined) placed.set(ir, start = this.#install(ir, false).start);
-      return start;
-    };
-    const made = tier.add(regions, codeIndex);
-    // A tier may decline, or put it off.
-    if (!made && !tier.has(pc)) return;
-    if (made) this.#note(pc, made.blocks, made.entries, tier);
-    else for (const { pc, code } of regions) this.#note(pc, code, [pc], tier);
-    if (!this.cache.get(pc)) this.translate(pc);
-    if (generation !== this.cache.generation) {
-      // The cache started anew on the way: the code indices in the compiled code are stale.
-      for (const at of made ? [pc] : regions.map((region) => region.pc)) this.#drop(at, tier);
-      return;
-    }
-    if (!tier.has(pc)) return;
-    if (made) this.#ready(pc);
-    else for (const region of regions) this.#ready(region.pc);
-  }
-
-  /** Remembers where compiled code comes from and is entered, and watches its pages. */
-  #note(
-    pc: number,
-    blocks: readonly CodePlace[],
-    entries: readonly number[],
-    tier: CompilingTier,
-  ): void {
-    let first = Infinity, last = 0;
-    for (const block of blocks) {
-      const from = Math.floor(block.pc / PAGE_SIZE);
-      const to = Math.floor((block.pc + block.bytes - 1) / PAGE_SIZE);
-      for (let page = from; page <= to; page++) this.space.watch(page);
-      first = Math.min(first, from);
-      last = Math.max(last, to);
-    }
-    const regions = tier === this.#upper ? this.#upperRegions : this.#regions;
-    regions.set(pc, { first, last, entries });
-  }
-
-  /** There is new compiled code for `pc`: makes the interpreter, and a lower tier, leave where it is entered. */
-  #ready(pc: number): void {
-    const upper = this.#upperRegions.get(pc), region = upper ?? this.#regions.get(pc);
-    for (const entry of region?.entries ?? []) {
-      if (upper && this.#regions.has(entry)) this.#tier!.drop(entry);
-      this.#mark(entry);
-    }
-  }
-
-  /** Makes the interpreter leave at a block that is compiled, and stay in one that isn't any more. */
-  #mark(pc: number): void {
-    const start = this.cache.find(pc), { code } = this.cache;
-    if (start < 0) return;
-    if (this.#tierOf(pc)) code[start] = Op.enter;
-    else if (code[start] === Op.enter) code[start] = this.cache.get(pc)!.code[0];
-  }
-
-  #drop(pc: number, tier: CompilingTier): void {
-    tier.drop(pc);
-    if (tier !== this.#upper) return this.#forgetRegion(pc);
-    const region = this.#upperRegions.get(pc);
-    this.#upperRegions.delete(pc);
-    this.#upperHeat.delete(pc);
-    for (const entry of region?.entries ?? []) this.#mark(entry);
-  }
-
-  #dropRegions(firstPage: number, lastPage: number): void {
-    for (const regions of [this.#regions, this.#upperRegions]) {
-      const tier = regions === this.#regions ? this.#tier! : this.#upper!;
-      for (const [pc, { first, last }] of regions) {
-        if (last >= firstPage && first <= lastPage) this.#drop(pc, tier);
-      }
-    }
-  }
-
-  /** The lower tier's code for an address is gone. */
-  #forgetRegion(pc: number): void {
-    if (!this.#regions.delete(pc)) return;
-    this.#heat.delete(pc);
-    this.#mark(pc);
-  }
-
   /** Code index of the block at `pc`, which is translated if need be; -1 if it can't be fetched. */
   #find(pc: number): number {
-    if (this.#tier && this.#heatLimit === 0) this.#compile(pc, this.#tier);
+    const { lower, upper } = this.#tiers;
+    if (lower && this.#forced) this.#tiers.compile(pc, lower);
     const start = this.cache.find(pc);
     if (start < 0) {
       const block = this.translate(pc);
-      if (block && this.#upper) this.#mark(pc);
+      if (block && (upper || this.#forced)) this.#code.mark(pc);
       return block?.start ?? -1;
     }
     // Compiled code may have come or gone since the block was last used.
-    this.#mark(pc);
+    this.#code.mark(pc);
     return start;
   }
 
   #instructionsAt(ip: number): number {
     const block = this.cache.blockAt(ip);
-    return this.#retired + this.#startFuel - this.#interp.fuel + this.cache.insnIndex(block, ip);
+    return this.#retired + this.#tiers.startFuel - this.#interp.fuel + this.cache.insnIndex(block, ip);
   }
 
   /**
@@ -533,12 +373,12 @@ export class Cpu {
     const blockReserve = exact ? MAX_BLOCK_INSNS : 0, tierReserve = exact ? TIER_RESERVE : 0;
     while (this.#retired < end) {
       const left = end - this.#retired;
-      let reason: number, tier: CompilingTier | undefined;
+      let reason: number, entry: CompiledEntry | undefined;
       if (left < blockReserve || this.#far !== undefined) reason = this.#step();
-      else if ((tier = this.#tierOf(this.#pc)) !== undefined) {
+      else if ((entry = this.#code.find(this.#pc)) !== undefined) {
         reason = left < tierReserve
           ? this.#step()
-          : this.#runTier(tier, Math.min(left - tierReserve, TIER_FUEL));
+          : this.#runTier(entry, Math.min(left - tierReserve, TIER_FUEL));
       } else {
         let ip = this.#resumeIp;
         if (
@@ -555,57 +395,36 @@ export class Cpu {
   }
 
   /** Runs compiled code, as long as there is some where execution goes on. */
-  #runTier(tier: CompilingTier, fuel: number): number {
-    const words = this.words;
+  #runTier(entry: CompiledEntry, fuel: number): number {
     this.#resumeIp = -1;
-    for (;;) {
-      this.#startFuel = fuel;
-      words[FUEL_WORD] = fuel;
-      const start = this.#pc, pc = tier.run(start), left = words[FUEL_WORD];
-      this.#countTier(left, tier);
-      if (this.#leaving !== undefined) {
+    switch (this.#tiers.run(this.#pc, entry, fuel)) {
+      case StayEnd.LEFT: {
         const reason = this.#leaving;
         this.#leaving = undefined;
-        return reason;
-      }
-      this.#pc = pc;
-      if (!Number.isSafeInteger(pc)) {
-        return this.#goFar(words[EXIT_PC_SLOT * 2], words[EXIT_PC_SLOT * 2 + 1]);
+        return reason ?? Stop.LIMIT;
       }
       // What compiled code leaves to the interpreter at its first instruction is executed there.
-      if (left === fuel) return this.#step();
-      fuel = left;
-      if (fuel < 0) {
-        if (tier !== this.#upper && this.#upper) {
-          this.#promote(pc, 1);
-          if (pc !== start) this.#promote(start, 1);
-        }
-        return Stop.LIMIT;
-      }
-      if (tier === this.#upper && !tier.has(pc)) this.#promote(pc, LEFT_HEAT);
-      // Only now: promoting may have moved the code to another tier.
-      const next = this.#tierOf(pc);
-      if (next === undefined) {
-        this.#sample(pc);
-        return Stop.LIMIT;
-      }
-      tier = next;
+      case StayEnd.FRUITLESS:
+        return this.#step();
+      case StayEnd.OUTSIDE:
+        this.#tiers.sample(this.#pc, 1);
     }
+    return Stop.LIMIT;
   }
 
-  /** Counts what compiled code executed since the last time, when `left` of the fuel is left. */
-  #countTier(left: number, tier = this.#tier): void {
-    const executed = this.#startFuel - left;
-    this.#startFuel = left;
-    this.#retired += executed;
-    this.#tierRetired += executed;
-    if (tier === this.#upper) this.#upperRetired += executed;
+  /** Compiled code was left for an address. */
+  #arrive(pc: number): number | undefined {
+    if (this.#leaving !== undefined) return undefined;
+    this.#pc = pc;
+    if (Number.isSafeInteger(pc)) return pc;
+    this.#goFar(this.words[EXIT_PC_SLOT * 2], this.words[EXIT_PC_SLOT * 2 + 1]);
+    return undefined;
   }
 
   /** Answers a backdoor call of compiled code: 0 if it goes on, else the run loop does. */
   #answerBackdoor(codeIndex: number): number {
     const { code } = this.cache, changes = this.#changes;
-    this.#countTier(this.words[FUEL_WORD]);
+    this.#tiers.count(this.words[FUEL_WORD]);
     this.#pc = code[codeIndex + 5] * TWO32 + (code[codeIndex + 4] >>> 0);
     this.#nextPc = this.#pc + code[codeIndex + 3];
     const goes = this.onBackdoor();
@@ -636,7 +455,7 @@ export class Cpu {
     const interp = this.#interp, cache = this.cache;
     this.#resumeIp = -1;
     for (;;) {
-      this.#startFuel = fuel;
+      this.#tiers.startFuel = fuel;
       const exit = interp.run(ip, fuel);
       this.#retired += fuel - interp.fuel;
       fuel = interp.fuel;
@@ -699,7 +518,7 @@ export class Cpu {
         case Exit.FUEL: {
           const block = cache.blockAt(ip);
           this.#pc = ip === block.start ? block.pc : cache.linkTarget(ip);
-          if (this.#tier && !once) this.#sample(this.#pc);
+          if (!once) this.#tiers.sample(this.#pc, 1);
           return Stop.LIMIT;
         }
         case Exit.ENTER:
