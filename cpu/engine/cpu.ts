@@ -356,7 +356,8 @@ export class Cpu {
 
   #instructionsAt(ip: number): number {
     const block = this.cache.blockAt(ip);
-    return this.#retired + this.#tiers.startFuel - this.#interp.fuel + this.cache.insnIndex(block, ip);
+    return this.#retired + this.#tiers.startFuel - this.#interp.fuel +
+      this.cache.insnIndex(block, ip);
   }
 
   /**

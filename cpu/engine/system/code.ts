@@ -10,6 +10,7 @@
  */
 import { PAGE_SHIFT, PAGE_SIZE } from "../../../mmu/arena.ts";
 import type { CachedBlock } from "../code_cache.ts";
+import type { CompiledCode } from "../tiers.ts";
 
 /** Code of one page of guest memory at one virtual page. */
 export interface CodePage {
@@ -29,27 +30,40 @@ export interface CodePlace {
   readonly page: CodePage;
   /** Its block, which may be dead. */
   block: CachedBlock | undefined;
-  /** Its compiled code: a key of the tier, and what it was compiled with. */
-  compiled: { readonly key: number; readonly unit: CodeUnit } | undefined;
-  /** Instructions that were interpreted from here on; Infinity: it can't be compiled. */
-  heat: number;
+  /** What compiling tiers know it by. */
+  readonly key: number;
+  /** Its compiled code, in the lower and in the upper tier, with the key to run it by. */
+  readonly compiled: [PlaceCode | undefined, PlaceCode | undefined];
+  /** Instructions that the interpreter executed from here on (Infinity: it can't be compiled), and the lower tier. */
+  readonly heat: [number, number];
 }
 
-/** Code that was compiled together, and the pages that it relies on. */
-export interface CodeUnit {
+/** The pages that compiled code relies on: it may run where each is in its place. */
+export interface Mapping {
   readonly pages: readonly CodePage[];
-  readonly places: readonly CodePlace[];
-  /** By context: the epoch in which the pages were last found in place. */
+  /** By context: the epoch in which they were last found in place. */
   readonly checked: number[];
   /** How often they were not. */
   misses: number;
 }
 
+/** Compiled code of a place. */
+export interface PlaceCode {
+  readonly key: number;
+  readonly code: CompiledCode<CodePlace, Mapping>;
+}
+
+let nextKey = 1;
+
 /** The place of an address in a page. */
 export function placeOf(page: CodePage, pc: number): CodePlace {
   let place = page.places.get(pc);
   if (!place) {
-    place = { pc, page, block: undefined, compiled: undefined, heat: 0 };
+    place = {
+      ...{ pc, page, block: undefined, key: nextKey++ },
+      compiled: [undefined, undefined],
+      heat: [0, 0],
+    };
     page.places.set(pc, place);
   }
   return place;

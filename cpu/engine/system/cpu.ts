@@ -26,12 +26,15 @@ import { SystemMemory } from "./memory.ts";
 import { SystemTiering } from "./tiering.ts";
 import { SystemTranslator } from "./translator.ts";
 import {
+  type CompilingTier,
   CONTEXT_WORD,
   EXIT_PC_SLOT,
   FUEL_WORD,
   type SystemTier,
   type TierServices,
 } from "../tier.ts";
+import { type CompiledEntry, StayEnd, Tiers } from "../tiers.ts";
+import type { CodePlace, Mapping } from "./code.ts";
 
 /** Why {@linkcode SystemCpu.run} returned. */
 export const Stay = {
@@ -74,6 +77,8 @@ export interface SystemCpuOptions {
 }
 
 const TWO32 = 0x1_0000_0000;
+/** What the interpreter must have executed from an address on until it is compiled, in instructions. */
+const HEAT = 150_000;
 /** Most instructions in one stay in the interpreter; as in cpu.ts. */
 const MAX_FUEL = 20_000;
 /** Instructions from one look at timers to the next in a run that can be repeated. */
@@ -122,11 +127,9 @@ export class SystemCpu {
   #nextPc = 0;
   #pcWritten = false;
   #retired = 0;
-  #startFuel = 0;
   #leaveRequested = false;
-  #tiers: SystemTiering | undefined;
-  readonly #heat: number | undefined;
-  #tierRetired = 0;
+  readonly #tiering: SystemTiering;
+  readonly #tiers: Tiers<CodePlace, Mapping>;
   /** Instructions that the interpreter executes until it is looked where it is. */
   #sampleFuel = MAX_FUEL;
   /** Epoch and changes of compiled code when a stay in it began. */
@@ -149,7 +152,6 @@ export class SystemCpu {
     const { arena } = bus.ram, { r, q } = arena;
     this.isa = isa;
     this.bus = bus;
-    this.#heat = options.heat;
     this.cache = new CodeCache(arena);
     this.slots = q;
     this.words = r;
@@ -166,6 +168,25 @@ export class SystemCpu {
     const saved = isa.slotCount + SHARED_COUNT;
     const tlbs = Array.from({ length: options.harts }, (_, id) => new Tlb(arena, id));
     this.#translator = new SystemTranslator(isa, bus, this.cache, tlbs, options.passes);
+    const { heat = HEAT } = options;
+    this.#tiering = new SystemTiering(this.#translator, this.cache, heat === 0);
+    this.#tiers = this.#tiering.tiers = new Tiers(
+      this.#tiering,
+      this.cache,
+      r,
+      {
+        step: (codeIndex) => this.#stepCompiled(codeIndex),
+        backdoor: (codeIndex) => this.#answerBackdoor(codeIndex),
+        reach: (lo, hi, how) => {
+          const offset = this.#memory.reach(lo, hi, how);
+          // A walk writes to page tables, of all things; if that was code it must not go on.
+          return this.#tiering.changes === this.#changes ? offset : -1;
+        },
+        count: (executed) => this.#retired += executed,
+        arrive: (pc) => this.#arrive(pc),
+      },
+      { sample: TIER_FUEL, heat },
+    );
     for (const [id, tlb] of tlbs.entries()) {
       const hart = options.makeHart(id, {
         slots: q,
@@ -198,11 +219,11 @@ export class SystemCpu {
     this.#load(this.harts[0]);
     this.cache.onDrop = () => this.#flushJumps();
     this.cache.onFlush = () => {
-      this.#tiers?.dropPages(0, Infinity);
+      this.#tiers.dropPages(0, Infinity);
       this.#translator.code.drop(0, Infinity);
     };
     bus.ram.onCodeChange = (first, last) => {
-      this.#tiers?.dropPages(first, last);
+      this.#tiers.dropPages(first, last);
       this.#translator.code.drop(first, last);
       this.cache.invalidate(first, last);
     };
@@ -211,42 +232,32 @@ export class SystemCpu {
   }
 
   /**
-   * Adds a compiling tier.
+   * Adds a compiling tier. A second one gets what is hottest in the first.
    *
-   * @throws {Error} If there is one.
+   * @throws {Error} If there are two.
    */
   addTier(factory: (services: TierServices) => SystemTier): void {
-    if (this.#tiers) {
-      throw new Error(`Cannot add a tier: there is ${this.#tiers.tier.name} already`);
-    }
-    const translator = this.#translator;
-    const tier = factory({
-      step: (codeIndex) => this.#stepCompiled(codeIndex),
-      backdoor: (codeIndex) => this.#answerBackdoor(codeIndex),
-      dropped: (key) => this.#tiers?.forget(key),
-      // What to compile is not the tier's to find.
-      lift: () => undefined,
-      entries: () => [],
-      ready: () => {},
-      adopt: () => {},
-      compile: () => {},
-      reach: (lo, hi, how) => {
-        const offset = this.#memory.reach(lo, hi, how);
-        // A walk writes to page tables, of all things; if that was code it must not go on.
-        return this.#tiers!.changes === this.#changes ? offset : -1;
-      },
-    });
-    this.#tiers = new SystemTiering(tier, translator, this.cache, this.#heat);
+    this.#tiering.added(this.#tiers.add(factory));
   }
 
   /** The compiling tier, if there is one. */
-  get tier(): SystemTier | undefined {
-    return this.#tiers?.tier;
+  get tier(): CompilingTier | undefined {
+    return this.#tiers.lower;
   }
 
-  /** Guest instructions executed by it. */
+  /** The second compiling tier, if there is one. */
+  get upperTier(): CompilingTier | undefined {
+    return this.#tiers.upper;
+  }
+
+  /** Guest instructions executed by the compiling tiers. */
   get tierInstructions(): number {
-    return this.#tierRetired;
+    return this.#tiers.instructions;
+  }
+
+  /** Those of them that the second tier executed. */
+  get upperInstructions(): number {
+    return this.#tiers.upperInstructions;
   }
 
   /** TLB misses so far. */
@@ -276,7 +287,7 @@ export class SystemCpu {
     // Neither cache knows of harts.
     this.#flushJumps();
     this.#translator.code.flushTlb();
-    this.#tiers?.flush();
+    this.#tiering.flush();
   }
 
   #flushJumps(): void {
@@ -339,13 +350,14 @@ export class SystemCpu {
     const state = this.harts[id];
     if (state !== this.#current) return state.retired;
     const { at } = this.#interp;
-    if (this.#callAt >= 0) return this.#retired + this.#startFuel - this.words[FUEL_WORD];
+    if (this.#callAt >= 0) return this.#retired + this.#tiers.startFuel - this.words[FUEL_WORD];
     return at >= 0 ? this.#instructionsAt(at) : this.#retired;
   }
 
   #instructionsAt(ip: number): number {
     const block = this.cache.blockAt(ip);
-    return this.#retired + this.#startFuel - this.#interp.fuel + this.cache.insnIndex(block, ip);
+    return this.#retired + this.#tiers.startFuel - this.#interp.fuel +
+      this.cache.insnIndex(block, ip);
   }
 
   /** Forgets what was fetched from one page, and from the end of the page before, which may go on in it. */
@@ -353,7 +365,7 @@ export class SystemCpu {
     if (this.harts[id] !== this.#current) return;
     const cache = this.#interp.jumpCache, page = lo >>> PAGE_SHIFT, before = page - 1 & 0xf_ffff;
     this.#translator.code.flushTlbPage(hi * (TWO32 / PAGE_SIZE) + page);
-    this.#tiers?.flushPage(lo);
+    this.#tiering.flushPage(lo);
     // Most pages whose translation changes hold data.
     if (!this.#jumpPages.has(page) && !this.#jumpPages.has(before)) return;
     for (let at = 0; at < JUMP_BANK * (TLB_CONTEXTS - 1); at += 4) {
@@ -366,7 +378,7 @@ export class SystemCpu {
     if (this.harts[id] !== this.#current) return;
     this.#flushJumps();
     this.#translator.code.flushTlb();
-    this.#tiers?.flush();
+    this.#tiering.flush();
   }
 
   // ---- registers, for callbacks and tests ----
@@ -526,16 +538,10 @@ export class SystemCpu {
         this.#translator.refuseFar(this.#far);
         reason = this.#fetchFault();
       } else {
-        const tiers = once || fruitless || (exact && room <= TIER_RESERVE)
-          ? undefined
-          : this.#tiers;
-        const key = tiers ? tiers.find(this.#pc) : -1;
-        if (key >= 0) {
-          reason = this.#runTier(
-            tiers!,
-            key,
-            Math.min(exact ? room - TIER_RESERVE : room, TIER_FUEL),
-          );
+        const steps = once || fruitless || (exact && room <= TIER_RESERVE);
+        const entry = steps ? undefined : this.#tiering.find(this.#pc);
+        if (entry) {
+          reason = this.#runTier(entry, Math.min(exact ? room - TIER_RESERVE : room, TIER_FUEL));
         } else {
           // Without fuel it is one block.
           const fuel = fruitless || close ? 0 : Math.min(room - reserve, MAX_FUEL);
@@ -574,62 +580,58 @@ export class SystemCpu {
   }
 
   #interpret(fuel: number, once: boolean): number {
-    const translator = this.#translator, tiers = this.#tiers;
+    const translator = this.#translator, tiering = this.#tiering;
     const block = once ? translator.findAlone(this.#pc) : translator.find(this.#pc);
     if (!block) return this.#fetchFault();
-    if (once || !tiers) return this.#execute(block.start, once ? 0 : fuel, once);
+    if (once || !tiering.active) return this.#execute(block.start, once ? 0 : fuel, once);
     const { place } = translator;
-    if (place) tiers.unmark(place);
+    if (place) tiering.unmark(place);
     fuel = Math.min(fuel, this.#sampleFuel);
     const before = this.#retired, context = this.words[CONTEXT_WORD];
     const reason = this.#execute(block.start, fuel, false), executed = this.#retired - before;
-    tiers.remark();
+    tiering.remark();
     this.#sampleFuel -= executed;
     // Long stays are loops, whose start is where the clock finds them.
     if (this.#sampleFuel > 0) {
-      if (place) tiers.sample(place, executed, context);
+      if (place && context === this.#current.hart.codeContext) tiering.sample(place, executed);
     } else {
       this.#sampleFuel = MAX_FUEL;
-      if (reason === Stay.LIMIT) tiers.sampleAt(this.#pc, MAX_FUEL);
+      if (reason === Stay.LIMIT) tiering.sampleAt(this.#pc, MAX_FUEL);
     }
     return reason === Stay.LIMIT && fuel === 0 ? SystemCpu.#AGAIN : reason;
   }
 
   /** Runs compiled code, as long as there is some where execution goes on. */
-  #runTier(tiers: SystemTiering, key: number, fuel: number): number {
-    const { words } = this, { tier } = tiers;
-    this.#epoch = tiers.epoch;
-    this.#changes = tiers.changes;
-    for (;;) {
-      this.#startFuel = fuel;
-      words[FUEL_WORD] = fuel;
-      const pc = tier.run(this.#pc, key), left = words[FUEL_WORD];
-      this.#countTier(left);
-      const leaving = this.#leaving;
-      this.#leaving = undefined;
-      if (leaving !== undefined && leaving !== SystemCpu.#AGAIN) return leaving;
-      if (Number.isSafeInteger(pc)) this.#pc = this.isa.xlen === 32 ? pc % TWO32 >>> 0 : pc;
-      else {
-        const lo = words[EXIT_PC_SLOT * 2], hi = words[EXIT_PC_SLOT * 2 + 1];
-        this.#setPc(BigInt(hi) << 32n | BigInt(lo >>> 0));
-        return SystemCpu.#AGAIN;
+  #runTier(entry: CompiledEntry, fuel: number): number {
+    this.#epoch = this.#tiering.epoch;
+    this.#changes = this.#tiering.changes;
+    switch (this.#tiers.run(this.#pc, entry, fuel)) {
+      case StayEnd.FUEL:
+        return Stay.LIMIT;
+      case StayEnd.FRUITLESS:
+        return SystemCpu.#FRUITLESS;
+      case StayEnd.LEFT: {
+        const leaving = this.#leaving;
+        this.#leaving = undefined;
+        return leaving ?? SystemCpu.#AGAIN;
       }
-      if (leaving !== undefined || this.#leaveRequested) return SystemCpu.#AGAIN;
-      if (left === fuel) return SystemCpu.#FRUITLESS;
-      fuel = left;
-      if (fuel < 0) return Stay.LIMIT;
-      key = tiers.find(this.#pc);
-      if (key < 0) return SystemCpu.#AGAIN;
-      this.#changes = tiers.changes;
+      default:
+        return SystemCpu.#AGAIN;
     }
   }
 
-  /** Counts what compiled code executed since the last time, when `left` of the fuel is left. */
-  #countTier(left: number): void {
-    const executed = this.#startFuel - left;
-    this.#startFuel = left;
-    this.#retired += executed;
-    this.#tierRetired += executed;
+  /** Compiled code was left for an address. */
+  #arrive(pc: number): number | undefined {
+    const leaving = this.#leaving, { words } = this;
+    if (leaving !== undefined && leaving !== SystemCpu.#AGAIN) return undefined;
+    if (!Number.isSafeInteger(pc)) {
+      const lo = words[EXIT_PC_SLOT * 2], hi = words[EXIT_PC_SLOT * 2 + 1];
+      this.#setPc(BigInt(hi) << 32n | BigInt(lo >>> 0));
+      return undefined;
+    }
+    this.#pc = this.isa.xlen === 32 ? pc % TWO32 >>> 0 : pc;
+    this.#changes = this.#tiering.changes;
+    return leaving !== undefined || this.#leaveRequested ? undefined : this.#pc;
   }
 
   /** Executes a record for compiled code: an `Exit`. */
@@ -644,7 +646,7 @@ export class SystemCpu {
         : SystemCpu.#BACKDOOR_DONE;
       return how;
     }
-    const tiers = this.#tiers!, { words } = this;
+    const tiers = this.#tiering, { words } = this;
     if (
       hart.interrupting || hart.waiting || this.#leaveRequested ||
       hart.codeContext !== words[CONTEXT_WORD] || tiers.epoch !== this.#epoch ||
@@ -659,7 +661,7 @@ export class SystemCpu {
 
   /** Answers a backdoor call of compiled code: 0 if it goes on, else the run loop does. */
   #answerBackdoor(ip: number): number {
-    const { code } = this.cache, tiers = this.#tiers!;
+    const { code } = this.cache, tiers = this.#tiering;
     // What it was is found out if somebody asks.
     this.#callAt = ip;
     const goes = this.onBackdoor();
@@ -668,7 +670,7 @@ export class SystemCpu {
       goes && !this.#pcWritten && !this.#leaveRequested && tiers.changes === this.#changes &&
       tiers.epoch === this.#epoch
     ) return 0;
-    this.#countTier(this.words[FUEL_WORD]);
+    this.#tiers.count(this.words[FUEL_WORD]);
     const pc = this.#trapPc(ip);
     if (!this.#pcWritten) this.#pc = pc;
     this.#nextPc = pc + code[ip + 3];
@@ -686,7 +688,7 @@ export class SystemCpu {
   #execute(ip: number, fuel: number, once: boolean): number {
     const interp = this.#interp, { cache } = this, { code } = cache;
     for (;;) {
-      this.#startFuel = fuel;
+      this.#tiers.startFuel = fuel;
       const exit = interp.run(ip, fuel);
       this.#retired += fuel - interp.fuel;
       fuel = interp.fuel;
@@ -717,7 +719,7 @@ export class SystemCpu {
           const target = this.isa.xlen === 32 ? link >>> 0 : link;
           this.#pc = target;
           if (once || fuel < 0) return Stay.LIMIT;
-          if (this.#tiers?.forced && this.#tiers.find(target) >= 0) return SystemCpu.#AGAIN;
+          if (this.#tiering.forced && this.#tiering.find(target)) return SystemCpu.#AGAIN;
           const { generation } = cache;
           const block = this.#translator.find(target);
           if (!block) return this.#fetchFault();
@@ -739,7 +741,7 @@ export class SystemCpu {
             return Stay.LIMIT;
           }
           if (once || fuel < 0) return Stay.LIMIT;
-          if (this.#tiers?.forced && this.#tiers.find(this.#pc) >= 0) return SystemCpu.#AGAIN;
+          if (this.#tiering.forced && this.#tiering.find(this.#pc)) return SystemCpu.#AGAIN;
           const block = this.#translator.find(this.#pc);
           if (!block) return this.#fetchFault();
           this.#enterJump(this.#pc, block);

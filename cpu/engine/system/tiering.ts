@@ -1,11 +1,11 @@
 /**
- * Compiled code in system mode: which there is, when it may run, and what becomes compiled.
+ * Compiled code in system mode: where it comes from, and when it may run.
  *
- * What is compiled together is a unit. It names virtual addresses and goes from page to page freely, so it relies on
- * the mapping of all its pages: it may run where each of its virtual pages leads to the page of guest memory that it was
- * compiled from. That is checked once after each change of translations, and again after a change of what its pages
- * are mapped to. From unit to unit compiled code goes by the tier's cache of targets, into which an address comes when
- * its unit was checked, and which is emptied with every change of translations.
+ * What is compiled together names virtual addresses and goes from page to page freely, so it relies on the mapping of all
+ * its pages: it may run where each of its virtual pages leads to the page of guest memory that it was compiled from. That
+ * is checked once after each change of translations, and again after a change of what its pages are mapped to. From one
+ * to the next compiled code goes by a tier's cache of targets, into which an address comes when it was checked, and
+ * which is emptied with every change of translations.
  *
  * @module
  */
@@ -13,75 +13,92 @@ import { PAGE_SIZE } from "../../../mmu/arena.ts";
 import { TLB_CONTEXTS } from "../../../mmu/softmmu.ts";
 import type { IrBlock } from "../../ir/builder.ts";
 import { Op } from "../../ir/ops.ts";
-import { collectRegions } from "../region/batch.ts";
 import type { CodeCache } from "../code_cache.ts";
-import type { RegionBlock } from "../region/region.ts";
-import { type CodePage, type CodePlace, type CodeUnit, placeOf } from "./code.ts";
+import type { CompilingTier, SystemTier } from "../tier.ts";
+import type { CodeSource, CompiledCode, CompiledEntry, TieredCode, Tiers } from "../tiers.ts";
+import { type CodePage, type CodePlace, type Mapping, type PlaceCode, placeOf } from "./code.ts";
 import type { SystemTranslator } from "./translator.ts";
-import type { SystemTier } from "../tier.ts";
 
-/** What the interpreter must have executed from an address on until it is compiled, in instructions. */
-const HEAT = 150_000;
 /** What it costs to leave compiled code, in interpreted instructions. */
 const LEAVING = 50;
-/** A unit that is wanted so often where its pages are not in place is made anew, of those that are. */
+/** What is wanted so often where its pages are not in place is made anew, of those that are. */
 const MAX_MISSES = 64;
 const PAGE_MASK = 0xf_ffff;
 
 const pageOf = (pc: number) => Math.floor(pc / PAGE_SIZE);
 
 /** The compiled code of a CPU. */
-export class SystemTiering {
+export class SystemTiering implements TieredCode<CodePlace, Mapping> {
+  tiers!: Tiers<CodePlace, Mapping>;
   /** Counts changes of translations. */
   epoch = 0;
   /** Counts compiled code that was dropped. */
   changes = 0;
-  readonly tier: SystemTier;
   /** Whether everything is compiled at its first execution. */
-  readonly forced: boolean;
-  readonly #heat: number;
+  readonly #forced: boolean;
   readonly #translator: SystemTranslator;
   readonly #cache: CodeCache;
-  readonly #places = new Map<number, CodePlace>();
-  readonly #byPage = new Map<number, Set<CodeUnit>>();
-  /** Low 20 bits of the numbers of virtual pages that units rely on that were checked in this epoch. */
+  /** All tiers: those that were added, as what they are here. */
+  readonly #tiers: SystemTier[] = [];
+  /** Low 20 bits of the numbers of virtual pages that compiled code relies on that was checked in this epoch. */
   readonly #relied = new Set<number>();
   /** Blocks at which the interpreter does not leave for the moment, though they are compiled. */
   #unmarked: CodePlace[] = [];
-  #nextKey = 1;
 
-  /** @param heat See {@linkcode SystemCpuOptions.heat}. */
-  constructor(tier: SystemTier, translator: SystemTranslator, cache: CodeCache, heat = HEAT) {
-    this.tier = tier;
+  constructor(translator: SystemTranslator, cache: CodeCache, forced: boolean) {
     this.#translator = translator;
     this.#cache = cache;
-    this.#heat = heat;
-    this.forced = heat === 0;
+    this.#forced = forced;
+    translator.isCompiled = (place) => this.#isCompiled(place);
   }
 
-  /** Key of the compiled code for `pc` that may run now, or -1. */
-  find(pc: number): number {
+  /** Whether there is a tier. */
+  get active(): boolean {
+    return this.#tiers.length > 0;
+  }
+
+  /** Whether everything is compiled at its first execution, by the tier that there is. */
+  get forced(): boolean {
+    return this.#forced && this.active;
+  }
+
+  /** Takes note of a tier that was added. */
+  added(tier: SystemTier): void {
+    this.#tiers.push(tier);
+  }
+
+  find(pc: number): CompiledEntry | undefined {
     const translator = this.#translator, page = translator.pageAt(pc);
-    if (!page) return -1;
+    if (!page) return undefined;
     let place = page.places.get(pc);
-    if (this.forced && !place?.compiled) this.#compile(place = placeOf(page, pc));
-    if (!place?.compiled) return -1;
-    const { unit, key } = place.compiled, context = translator.hart.codeContext;
-    if (unit.checked[context] !== this.epoch && !this.#check(unit, context)) return -1;
-    if (!this.tier.has(key)) return -1;
-    this.tier.cacheTarget(context, pc, key);
-    return key;
+    if (this.forced && !(place && this.#isCompiled(place))) {
+      this.tiers.compile(place = placeOf(page, pc), this.tiers.lower!);
+    }
+    if (!place) return undefined;
+    return this.#enter(place.compiled[1], pc) ?? this.#enter(place.compiled[0], pc);
   }
 
-  /** Whether the pages of a unit are in place. */
-  #check(unit: CodeUnit, context: number): boolean {
-    const translator = this.#translator;
-    if (unit.pages.some((page) => translator.pageAt(page.virtual) !== page)) {
-      if (++unit.misses >= MAX_MISSES) this.#drop(unit);
+  /** Compiled code, if it may run now. */
+  #enter(compiled: PlaceCode | undefined, pc: number): CompiledEntry | undefined {
+    if (!compiled) return undefined;
+    const { code: { tier, relies }, key } = compiled, context = this.#translator.hart.codeContext;
+    if (!tier.has(key)) return undefined;
+    if (relies.checked[context] !== this.epoch && !this.#check(compiled.code, context)) {
+      return undefined;
+    }
+    (tier as SystemTier).cacheTarget(context, pc, key);
+    return { tier, key };
+  }
+
+  /** Whether the pages of compiled code are in place. */
+  #check(code: CompiledCode<CodePlace, Mapping>, context: number): boolean {
+    const translator = this.#translator, { relies } = code;
+    if (relies.pages.some((page) => translator.pageAt(page.virtual) !== page)) {
+      if (++relies.misses >= MAX_MISSES) this.tiers.drop(code);
       return false;
     }
-    for (const page of unit.pages) this.#relied.add(pageOf(page.virtual) & PAGE_MASK);
-    unit.checked[context] = this.epoch;
+    for (const page of relies.pages) this.#relied.add(pageOf(page.virtual) & PAGE_MASK);
+    relies.checked[context] = this.epoch;
     return true;
   }
 
@@ -91,7 +108,7 @@ export class SystemTiering {
   flush(): void {
     this.epoch++;
     this.#relied.clear();
-    this.tier.flushTargets();
+    for (const tier of this.#tiers) tier.flushTargets();
     this.remark();
   }
 
@@ -100,50 +117,77 @@ export class SystemTiering {
     if (this.#relied.has(lo >>> 12)) this.flush();
   }
 
-  /** Code in pages of guest memory changed. */
-  dropPages(first: number, last: number): void {
-    if (last - first > this.#byPage.size) {
-      for (const [page, units] of this.#byPage) {
-        if (page >= first && page <= last) { for (const unit of units) this.#drop(unit); }
-      }
-      return;
-    }
-    for (let page = first; page <= last; page++) {
-      for (const unit of this.#byPage.get(page) ?? []) this.#drop(unit);
+  attached(code: CompiledCode<CodePlace, Mapping>): void {
+    for (const { place, key } of code.entries) {
+      place.compiled[this.#level(code.tier)] = { key, code };
     }
   }
 
-  #drop({ places }: CodeUnit): void {
-    for (const { compiled } of places) if (compiled) this.tier.drop(compiled.key);
-  }
-
-  /** The tier has no code for a key any more. */
-  forget(key: number): void {
-    const place = this.#places.get(key);
-    if (!place) return;
-    const { unit } = place.compiled!;
+  detached(code: CompiledCode<CodePlace, Mapping>): void {
     this.changes++;
-    this.#places.delete(key);
-    place.compiled = undefined;
-    place.heat = 0;
-    this.#setMark(place);
-    for (const { page } of unit.pages) {
-      const units = this.#byPage.get(page);
-      if (units?.delete(unit) && units.size === 0) this.#byPage.delete(page);
+    const level = this.#level(code.tier);
+    for (const { place } of code.entries) {
+      if (place.compiled[level]?.code === code) place.compiled[level] = undefined;
     }
+  }
+
+  #level(tier: CompilingTier): 0 | 1 {
+    return tier === this.tiers.upper ? 1 : 0;
+  }
+
+  // ---- places ----
+
+  heat({ heat }: CodePlace, level: 0 | 1, by: number): number {
+    return heat[level] = by === -Infinity ? 0 : heat[level] + by;
+  }
+
+  keyOf({ key }: CodePlace): number {
+    return key;
+  }
+
+  /** Whether a place is where it was, for the hart that runs, as far as the fetch TLB knows. */
+  #isMapped(place: CodePlace): boolean {
+    const { hart, code } = this.#translator, { pc, page } = place;
+    return code.lookup(hart.codeContext, pc) === page && page.places.get(pc) === place;
+  }
+
+  addressOf(place: CodePlace): number | undefined {
+    return this.#isMapped(place) ? place.pc : undefined;
+  }
+
+  placeAt(pc: number): CodePlace | undefined {
+    const { hart, code } = this.#translator;
+    const place = code.lookup(hart.codeContext, pc)?.places.get(pc);
+    return place?.compiled[0] && !place.compiled[1] ? place : undefined;
+  }
+
+  wants(place: CodePlace, tier: CompilingTier): boolean {
+    // What was declined stays so until the page changes.
+    if (place.heat[0] === Infinity || place.compiled[1]) return false;
+    return (tier === this.tiers.upper || !place.compiled[0]) && this.#isMapped(place);
+  }
+
+  decline({ heat }: CodePlace): void {
+    heat[0] = Infinity;
   }
 
   // ---- marks ----
 
-  #setMark({ block, compiled }: CodePlace): void {
+  #isCompiled({ compiled }: CodePlace): boolean {
+    return compiled.some((one) => one?.code.tier.has(one.key));
+  }
+
+  mark(place: CodePlace): void {
+    const { block } = place;
     // The cache may have started anew.
-    if (block?.live) this.#cache.code[block.start] = compiled ? Op.enter : block.code[0];
+    if (!block?.live) return;
+    this.#cache.code[block.start] = this.#isCompiled(place) ? Op.enter : block.code[0];
   }
 
   /** Lets the interpreter execute a block though it is compiled, until {@linkcode remark}. */
   unmark(place: CodePlace): void {
-    const { block, compiled } = place;
-    if (!compiled || !block?.live) return;
+    const { block } = place;
+    if (!block?.live || this.#cache.code[block.start] !== Op.enter) return;
     this.#cache.code[block.start] = block.code[0];
     this.#unmarked.push(place);
   }
@@ -151,31 +195,25 @@ export class SystemTiering {
   /** Has the interpreter leave again at the blocks that are compiled. */
   remark(): void {
     if (this.#unmarked.length === 0) return;
-    for (const place of this.#unmarked) this.#setMark(place);
+    for (const place of this.#unmarked) this.mark(place);
     this.#unmarked = [];
   }
 
   // ---- compiling ----
 
-  /** Counts what the interpreter executed from a place on in a context, and compiles what is there once it is hot. */
-  sample(place: CodePlace, instructions: number, context: number): void {
-    const heat = place.heat += instructions + LEAVING;
-    if (heat < this.#heat || heat === Infinity || place.compiled) return;
-    const { hart, code } = this.#translator;
-    if (context !== hart.codeContext || code.lookup(context, place.pc) !== place.page) return;
-    this.#compile(place);
+  /** Counts what the interpreter executed from a place on, and has it compiled once it is hot. */
+  sample(place: CodePlace, instructions: number): void {
+    if (!place.compiled[0] && !place.compiled[1]) this.tiers.sample(place, instructions + LEAVING);
   }
 
   /** The same, where the clock found the interpreter. */
   sampleAt(pc: number, instructions: number): void {
     const { hart, code } = this.#translator, page = code.lookup(hart.codeContext, pc);
-    if (page) this.sample(placeOf(page, pc), instructions, hart.codeContext);
+    if (page) this.sample(placeOf(page, pc), instructions);
   }
 
-  #compile(place: CodePlace): void {
-    // What was declined stays so until the page changes.
-    if (place.heat === Infinity) return;
-    const { hart, code } = this.#translator, context = hart.codeContext, { pc, page } = place;
+  source({ pc, page, key }: CodePlace, tier: CompilingTier): CodeSource<CodePlace, Mapping> {
+    const { hart, code } = this.#translator, context = hart.codeContext;
     const known = new Map([[pageOf(pc), page]]);
     // Only pages that were executed lately: looking for others would leave traces in page tables.
     const pageAt = (address: number) => {
@@ -189,60 +227,37 @@ export class SystemTiering {
       const block = limit === undefined ? on.places.get(at)?.block : undefined;
       if (block?.live) return block;
       // What was never executed is most of the code, and the way out of it.
-      if (limit === undefined && !this.forced && at !== pc) return undefined;
+      if (limit === undefined && !this.#forced && at !== pc) return undefined;
       return this.#translator.liftIn(on, at, limit, pageAt(on.virtual + PAGE_SIZE) !== undefined);
     };
     const called = (at: number) => pageAt(at)?.places.get(at);
     const executed = (at: number) => called(at)?.block !== undefined;
-    const regions = collectRegions(
-      pc,
-      lift,
-      (at) => executed(at) && !called(at)!.compiled,
-      () => ({ key: this.#nextKey++, ...(this.tier.copies ? { copies: executed } : {}) }),
-    );
-    if (regions.length === 0) {
-      place.heat = Infinity;
-      return;
-    }
-    const pagesOf = ({ pc, bytes }: IrBlock) => {
+    const placeAt = (at: number) => placeOf(pageAt(at)!, at);
+    const pagesOf = ({ pc, bytes }: Pick<IrBlock, "pc" | "bytes">) => {
       const first = pageAt(pc)!, last = pageAt(pc + bytes - 1)!;
       return first === last ? [first] : [first, last];
     };
-    const pages = new Set<CodePage>();
-    for (const { code } of regions) {
-      for (const ir of code) for (const each of pagesOf(ir)) pages.add(each);
-    }
-    for (const { page } of pages) this.#translator.watch(page);
-    const { generation } = this.#cache;
-    const placed = new Map<IrBlock, number>();
-    const codeIndex = ({ ir }: RegionBlock) => {
-      let start = placed.get(ir);
-      if (start === undefined) {
-        const block = this.#translator.install(ir, pagesOf(ir).map(({ page }) => page));
-        placed.set(ir, start = block.start);
-      }
-      return start;
+    return {
+      pc,
+      key,
+      lift,
+      wanted: (at) => {
+        const place = called(at);
+        return place?.block !== undefined && !place.compiled[0] && !place.compiled[1];
+      },
+      options: (at) => ({ key: placeAt(at).key, ...(tier.copies ? { copies: executed } : {}) }),
+      placeAt,
+      install: (ir) => this.#translator.install(ir, pagesOf(ir).map(({ page }) => page)).start,
+      rely: (blocks) => {
+        const pages = new Set<CodePage>();
+        for (const block of blocks) for (const each of pagesOf(block)) pages.add(each);
+        for (const { page } of pages) this.#translator.watch(page);
+        const checked = new Array<number>(TLB_CONTEXTS).fill(-1);
+        return {
+          pages: new Set([...pages].map(({ page }) => page)),
+          relies: { pages: [...pages], checked, misses: 0 },
+        };
+      },
     };
-    const keys = regions.map(({ key }) => key);
-    this.tier.add(regions, codeIndex);
-    if (generation !== this.#cache.generation || !this.tier.has(keys[0])) {
-      // The cache started anew on the way: the code indices in the compiled code are stale.
-      for (const key of keys) this.tier.drop(key);
-      return;
-    }
-    const checked = new Array<number>(TLB_CONTEXTS).fill(-1);
-    const places = regions.map(({ pc }) => placeOf(pageAt(pc)!, pc));
-    const unit: CodeUnit = { pages: [...pages], places, checked, misses: 0 };
-    for (const { page } of pages) {
-      let units = this.#byPage.get(page);
-      if (!units) this.#byPage.set(page, units = new Set());
-      units.add(unit);
-    }
-    regions.forEach(({ key }, i) => {
-      const place = places[i];
-      place.compiled = { key, unit };
-      this.#places.set(key, place);
-      this.#setMark(place);
-    });
   }
 }
