@@ -410,8 +410,7 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
   if (cache !== undefined) {
     return await aboutCache(oneOf("cache", cache, ["info", "clear"]));
   }
-  const jobs = one("jobs") === undefined ? undefined : parseCount("jobs", one("jobs")!);
-  if (jobs === 0) throw new UsageError("--jobs 0: at least one compiler is needed");
+  const jobs = parseJobs(one("jobs"));
   const directory = one("compile");
   if (directory !== undefined) return await compile(program, directory, jobs);
   const system = [...SYSTEM_STRINGS, ...SYSTEM_FLAGS].filter((name) =>
@@ -499,6 +498,13 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
   }
 }
 
+/** How many C compilers there may be at a time, if that is said. */
+function parseJobs(text: string | undefined): number | undefined {
+  const jobs = text === undefined ? undefined : parseCount("jobs", text);
+  if (jobs === 0) throw new UsageError("--jobs 0: at least one compiler is needed");
+  return jobs;
+}
+
 /** System mode, whose modules are loaded only for it. */
 async function runMachine({ values, flags, program }: Parsed): Promise<number> {
   const user = ["backdoor-path", "dir", "env", "arg0", "cwd", "strace"];
@@ -515,6 +521,7 @@ async function runMachine({ values, flags, program }: Parsed): Promise<number> {
       program,
       memory: memory === undefined ? undefined : parseSize(memory),
       maxInstructions: limit === undefined ? Infinity : parseCount("max-instructions", limit),
+      jobs: parseJobs(values.jobs?.[0]),
       trace: trace?.line,
       usage: (message) => new UsageError(message),
       error,

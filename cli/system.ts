@@ -18,6 +18,7 @@ export interface SystemArguments {
   /** Bytes of RAM. */
   memory: number | undefined;
   maxInstructions: number;
+  jobs: number | undefined;
   trace: ((line: string) => void) | undefined;
   /** The error for wrong usage. */
   usage: (message: string) => Error;
@@ -41,11 +42,13 @@ function commonOptions(args: SystemArguments): SystemLoadOptions {
   if (backdoor !== undefined) options.backdoor = backdoor;
   if (errors === "report" || errors === "stop") options.backdoorErrors = errors;
   else if (errors !== undefined) throw usage(`--backdoor-errors ${errors}: one of report, stop`);
+  if (args.jobs !== undefined) options.jobs = args.jobs;
   if (flags.has("verbose")) options.note = args.error;
   const tier = values.tier?.[0];
-  if (tier === "auto" || tier === "interp" || tier === "wasm") options.tier = tier;
-  else if (tier !== undefined) {
-    throw usage(`--tier ${tier}: one of auto, interp, wasm in system mode`);
+  if (tier === "auto" || tier === "interp" || tier === "wasm" || tier === "native") {
+    options.tier = tier;
+  } else if (tier !== undefined) {
+    throw usage(`--tier ${tier}: one of auto, interp, wasm, native`);
   }
   return options;
 }

@@ -47,6 +47,5 @@ export const SYSTEM_HELP = `System mode: deno run -A mod.ts --machine virt [opti
   --load FILE             go on where a snapshot was saved, instead of --kernel, --bios or a program
   --icount                time goes on with instructions: a run can be repeated
   --memory SIZE           RAM (default 256M, less than 2G)
-  --tier NAME             auto, interp, or wasm (which compiles everything at once)
-  --max-instructions, --trace, --stats as above; Ctrl-A x ends the machine
+  --tier, --jobs, --max-instructions, --trace, --stats as above; Ctrl-A x ends the machine
 `;

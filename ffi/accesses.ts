@@ -14,6 +14,8 @@ import { EXTENT_SLACK } from "./layout.ts";
 
 /** A check of accesses, made at the first. */
 export interface Check {
+  /** The accesses that rely on it; those of later blocks do, too. */
+  readonly group: object;
   /** Lowest byte that is accessed, relative to the first access' address, and bytes from there to the end of the highest. */
   readonly low: number;
   readonly span: number;
@@ -25,13 +27,15 @@ export interface Check {
 export interface AccessState {
   /** Each slot's value as a constant away from a value that has a number. */
   readonly values: ReadonlyMap<number, Value>;
-  /** What was checked, by the number of the value. */
+  /** What was checked, by the number of the value, times two, and one more for stores that are apart. */
   readonly checked: ReadonlyMap<number, Group>;
 }
 
 /** The checks of a block, by the word index of the access that makes it; accesses without one need none. */
 export interface AccessPlan {
   readonly checks: ReadonlyMap<number, Check>;
+  /** By the word index of each access: what it relies on, and how far it is from the lowest byte of that. */
+  readonly places: ReadonlyMap<number, { readonly group: object; readonly distance: number }>;
   /** What is known behind the block. */
   readonly state: AccessState;
 }
@@ -71,18 +75,25 @@ const SIZES = new Map<number, number>([
  * Finds the checks of a block.
  *
  * @param before What is known at its start: what was known behind its only predecessor, or nothing.
+ * @param apart Whether loads and stores are checked apart: in system mode to look for a page to store to makes it dirty.
  */
 export function planAccesses(
   { ir: { code }, terminator }: RegionBlock,
   before: AccessState | undefined,
+  apart = false,
 ): AccessPlan {
   const values = new Map(before?.values), checked = new Map(before?.checked);
   const checks = new Map<number, Group>();
   /** Groups that accesses may still join. */
   const open = new Map<number, Group>();
+  const places = new Map<number, { group: Group; offset: number }>();
+  const alone = (at: number, group: Group) => {
+    checks.set(at, group);
+    places.set(at, { group, offset: group.offset });
+  };
   let roots = 0;
   // Numbers are not used again: something may be known of values that no slot has any longer.
-  for (const root of checked.keys()) roots = Math.max(roots, root + 1);
+  for (const key of checked.keys()) roots = Math.max(roots, (key >> 1) + 1);
   for (const { root } of values.values()) roots = Math.max(roots, root + 1);
   const valueOf = (slot: number) => {
     let value = values.get(slot);
@@ -90,21 +101,26 @@ export function planAccesses(
     return value;
   };
   const access = (at: number, slot: number, immediate: number, size: number, right: number) => {
-    const value = valueOf(slot), { root } = value, offset = value.offset + immediate;
-    const done = checked.get(root), end = offset + size;
-    if (done && offset >= done.low && end <= done.high && right <= done.right) return;
-    const group = open.get(root);
+    const value = valueOf(slot), offset = value.offset + immediate;
+    const key = value.root * 2 + (apart && right === Page.STORE ? 1 : 0);
+    const done = checked.get(key), end = offset + size;
+    if (done && offset >= done.low && end <= done.high && right <= done.right) {
+      places.set(at, { group: done, offset });
+      return;
+    }
+    const group = open.get(key);
     if (group) {
       const low = Math.min(group.low, offset), high = Math.max(group.high, end);
       if (high - low <= EXTENT_SLACK) {
         Object.assign(group, { low, high, right: Math.max(group.right, right) });
+        places.set(at, { group, offset });
         return;
       }
     }
     const fresh: Group = { at, offset, low: offset, high: end, right };
-    open.set(root, fresh);
-    checked.set(root, fresh);
-    checks.set(at, fresh);
+    open.set(key, fresh);
+    checked.set(key, fresh);
+    alone(at, fresh);
   };
   for (let at = 0; at < terminator; at += WORDS) {
     const op = code[at], immediate = code[at + 4];
@@ -113,7 +129,7 @@ export function planAccesses(
     if (size !== undefined) {
       const right = OPS[op].effect === Effect.LOAD ? Page.LOAD : Page.STORE;
       if (short) access(at, code[at + 2], immediate, size, right);
-      else checks.set(at, { at, offset: 0, low: 0, high: size, right });
+      else alone(at, { at, offset: 0, low: 0, high: size, right });
     }
     // A vector is no address; what was in its slots is gone.
     const written = slotsWritten(code, at, FIELDS[op]);
@@ -127,10 +143,13 @@ export function planAccesses(
   }
   return {
     checks: new Map(
-      [...checks].map(([at, { offset, low, high, right }]) => [
-        at,
-        { low: low - offset, span: high - low, right },
-      ]),
+      [...checks].map(([at, group]) => {
+        const { offset, low, high, right } = group;
+        return [at, { group, low: low - offset, span: high - low, right }];
+      }),
+    ),
+    places: new Map(
+      [...places].map(([at, { group, offset }]) => [at, { group, distance: offset - group.low }]),
     ),
     state: { values, checked },
   };

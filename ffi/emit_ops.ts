@@ -42,6 +42,7 @@ function makeRows(): Map<string, Operation> {
   };
   add("nop", "....", () => {});
   add("fence", "....", () => {});
+  add("gate", "....", (w, o) => w.line(`if (unlikely(${w.get(o.a)} != 0)) ${w.exit()}`));
   add("const", "....", (w, o) => w.set(o.d, o.i));
   add("mov", "....", (w, o) => {
     if (w.isDouble(o.a) && w.isDouble(o.d)) w.setDouble(o.d, w.getDouble(o.a));
@@ -148,26 +149,34 @@ function makeRows(): Map<string, Operation> {
     // Sign extension keeps the unsigned order of words, too.
     const old = bits === 32 ? "sx(ld32(g, at))" : "ld64(g, at)";
     const word = (slot: string) => bits === 32 ? `sx((u32)${slot})` : slot;
-    const open = (w: OpContext, o: Operands, right: string) =>
-      w.line(`{ u64 at = ${w.get(o.a)}; if (BAD(at, ${log2}, ${right})) ${w.exit()}`);
+    const open = (w: OpContext, o: Operands, store: boolean) => {
+      w.line(`{ u64 from = ${w.get(o.a)}, at = from;`);
+      w.checkAtomic(log2, store);
+    };
     add(`amo${bits}`, "iiii", (w, o) => {
-      open(w, o, "PAGE_LOAD | PAGE_STORE");
+      open(w, o, true);
       w.line(`u64 old = ${old}, b = ${word(w.get(o.b))};`);
       w.line(`st${bits}(g, at, (u${bits})(${AMOS.get(o.j)!}));`);
       w.set(o.d, "old");
       w.line("}");
     });
     add(`ldx${bits}`, "iiii", (w, o) => {
-      open(w, o, "PAGE_LOAD");
+      open(w, o, false);
       w.line(`u64 old = ${old};`);
-      w.line("s[EXCLUSIVE_ADDRESS_SLOT] = at; s[EXCLUSIVE_VALUE_SLOT] = old;");
+      w.line("s[EXCLUSIVE_ADDRESS_SLOT] = from; s[EXCLUSIVE_VALUE_SLOT] = old;");
       w.set(o.d, "old");
       w.line("}");
     });
     add(`stx${bits}`, "iiii", (w, o) => {
-      open(w, o, "PAGE_LOAD | PAGE_STORE");
+      if (w.system) {
+        w.line(`if (unlikely(s[EXCLUSIVE_ADDRESS_SLOT] != ${w.get(o.a)})) ${w.exit()}`);
+        open(w, o, false);
+        w.line(`if (unlikely(s[EXCLUSIVE_VALUE_SLOT] != ${old})) ${w.exit()}`);
+        w.line("at = from;");
+        w.checkAtomic(log2, true);
+      } else open(w, o, true);
       w.line(
-        `u64 failed = !(s[EXCLUSIVE_ADDRESS_SLOT] == at && s[EXCLUSIVE_VALUE_SLOT] == ${old});`,
+        `u64 failed = !(s[EXCLUSIVE_ADDRESS_SLOT] == from && s[EXCLUSIVE_VALUE_SLOT] == ${old});`,
       );
       w.line(`if (!failed) st${bits}(g, at, (u${bits})${w.get(o.b)});`);
       w.line("s[EXCLUSIVE_ADDRESS_SLOT] = -(u64)1;");

@@ -42,7 +42,7 @@ const isTemp = (slot: number) => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
 /** Slots that are never kept in locals. */
 const isSpecial = (slot: number) => slot >= Slot.FP_FLAGS;
 /** Those that an op may read, and write; one that names another leaves. The rounding mode is set where a stay begins. */
-const READABLE: readonly number[] = [Slot.FP_FLAGS, Slot.FP_RM];
+const READABLE: readonly number[] = [Slot.FP_FLAGS, Slot.FP_RM, Slot.FP_GATE];
 const WRITABLE: readonly number[] = [Slot.FP_FLAGS];
 /** Return sites that are compared one by one before the table of entries is asked. */
 const MAX_SITES = 6;
@@ -70,6 +70,8 @@ export class Emitter implements OpContext {
   readonly #known = new Map<number, AccessState>();
   /** By block: its only predecessor, if that is printed before it. */
   readonly #only = new Map<number, RegionBlock>();
+  /** In system mode: the local of each group of accesses, the offset in guest memory of its lowest byte. */
+  readonly #offsets = new Map<object, string>();
   /** Checks so far, each of which has an extent. */
   #extents = 0;
   /** Slots that hold a word, sign-extended, at this place in the block. */
@@ -84,6 +86,15 @@ export class Emitter implements OpContext {
     this.#pairs = findPairs(unit);
   }
 
+  get system(): boolean {
+    return this.#unit.system;
+  }
+
+  /** Type of the guest addresses in tables. */
+  get #pcType(): string {
+    return this.system ? "u64" : "u32";
+  }
+
   /** The text, behind that of layout.h and unit.h. */
   emit(): string {
     const { blocks, entries } = this.#unit;
@@ -95,8 +106,12 @@ export class Emitter implements OpContext {
     const out: string[] = [];
     out.push("static u32 run(u8 *arena, u32 start) {");
     out.push("i32 fuel = ((const i32 *)(const void *)arena)[FUEL_WORD];");
-    out.push("u64 pc = start, raised;");
-    out.push(`static const struct { u32 pc; i32 to; } table[] = {${table}};`);
+    if (this.system) {
+      out.push("u64 pc = s[EXIT_PC_SLOT], raised;");
+      out.push("const u8 *const tlb = TLB;");
+      for (const name of this.#offsets.values()) out.push(`u64 ${name};`);
+    } else out.push("u64 pc = start, raised;");
+    out.push(`static const struct { ${this.#pcType} pc; i32 to; } table[] = {${table}};`);
     for (const slot of this.#touched) {
       const name = this.#local(slot);
       if (this.#pairs.has(slot)) out.push(`V64 ${this.getVector(slot)} = ldV(arena, ${8 * slot});`);
@@ -122,12 +137,17 @@ export class Emitter implements OpContext {
       );
     }
     out.push("((i32 *)(void *)arena)[FUEL_WORD] = fuel;");
-    out.push("if (unlikely(pc >> 31)) { s[EXIT_PC_SLOT] = pc; return FAR_EXIT; }");
-    out.push("return (u32)pc;");
+    if (this.system) out.push("s[EXIT_PC_SLOT] = pc;", "return start;");
+    else {
+      out.push("if (unlikely(pc >> 31)) { s[EXIT_PC_SLOT] = pc; return FAR_EXIT; }");
+      out.push("return (u32)pc;");
+    }
     out.push("}");
-    out.push(`static const u32 entries[] = {${entries.map((pc) => `${pc}u`).join()}};`);
+    // In system mode it is TypeScript that says where it is entered.
+    const listed = this.system ? [] : entries;
+    out.push(`static const u32 entries[] = {${[...listed, 0].map((pc) => `${pc}u`).join()}};`);
     out.push('__attribute__((visibility("default"))) const struct trapdoor_unit trapdoor_unit = {');
-    out.push(`TRAPDOOR_ABI, LAYOUT_HASH, ${entries.length}, run, entries};`);
+    out.push(`TRAPDOOR_ABI, LAYOUT_HASH, ${listed.length}, run, entries};`);
     return out.join("\n") + "\n";
   }
 
@@ -193,6 +213,7 @@ export class Emitter implements OpContext {
       return "(s[FP_FLAGS_SLOT] | raised)";
     }
     if (slot === Slot.FP_RM) return "s[FP_RM_SLOT]";
+    if (slot === Slot.FP_GATE) return "s[FP_GATE_SLOT]";
     return this.#isDouble(slot) ? `bits64(${this.#local(slot)})` : this.#local(slot);
   }
 
@@ -236,7 +257,36 @@ export class Emitter implements OpContext {
     this.#lines.push(text);
   }
 
+  checkAtomic(log2: number, store: boolean): void {
+    if (this.system) this.#probe("at", 1 << log2, store, "at", true);
+    else {
+      const right = store ? "PAGE_LOAD | PAGE_STORE" : "PAGE_LOAD";
+      this.line(`if (BAD(at, ${log2}, ${right})) ${this.exit()}`);
+    }
+  }
+
+  /** Looks `span` bytes from an address on up in the TLB, and assigns the offset in guest memory. */
+  #probe(from: string, span: number, store: boolean, to: string, whole = false): void {
+    const table = store ? "tlb + TLB_STORES" : "tlb", missed = whole ? "MISSED_WHOLE" : "MISSED";
+    this.line(`{ const struct page *e = ENTRY(${table}, ${from});`);
+    this.line(`if (${missed}(e, ${from}, ${span})) ${this.exit()}`);
+    this.line(`${to} = (u32)((u32)(${from}) + e->addend); }`);
+  }
+
+  /** The check of system mode: what is in the same group is found relative to it. */
+  #checkPage(): void {
+    const check = this.#plan.checks.get(this.#at), place = this.#plan.places.get(this.#at)!;
+    let name = this.#offsets.get(place.group);
+    if (name === undefined) this.#offsets.set(place.group, name = `o${this.#offsets.size}`);
+    if (check) {
+      const from = check.low === 0 ? "at" : `(at + ${hex(check.low)})`;
+      this.#probe(from, check.span, check.right === Page.STORE, name);
+    }
+    this.line(`at = ${name} + ${place.distance};`);
+  }
+
   check(): void {
+    if (this.system) return this.#checkPage();
     const check = this.#plan.checks.get(this.#at);
     if (check === undefined) return;
     const { low, span, right } = check;
@@ -276,7 +326,7 @@ export class Emitter implements OpContext {
     this.line(`L${this.#unit.index.get(ir.pc)}: {`);
     this.#declareTemps(block);
     const before = this.#only.get(ir.pc);
-    this.#plan = planAccesses(block, before && this.#known.get(before.ir.pc));
+    this.#plan = planAccesses(block, before && this.#known.get(before.ir.pc), this.system);
     this.#known.set(ir.pc, this.#plan.state);
     this.#words.clear();
     this.#raisedKnown = false;
@@ -414,7 +464,7 @@ export class Emitter implements OpContext {
         const sites = this.#unit.returns.get(block.ir.pc);
         if (sites && sites.length <= MAX_SITES) {
           for (const site of sites) {
-            if (!isShort(site)) continue;
+            if (!this.system && !isShort(site)) continue;
             this.line(`if (pc == ${hex(site)}) goto L${this.#unit.index.get(site)};`);
           }
         }
@@ -435,7 +485,9 @@ export class Emitter implements OpContext {
       const fits = entries.every((pc) => {
         const at = Math.imul(pc, multiplier) >>> (32 - bits);
         if (rows[at] !== undefined) return false;
-        rows[at] = `{${pc}u, (i32)(&&L${this.#unit.index.get(pc)} - &&leave)}`;
+        rows[at] = `{${this.system ? hex(pc) : `${pc}u`}, (i32)(&&L${
+          this.#unit.index.get(pc)
+        } - &&leave)}`;
         return true;
       });
       if (fits) {

@@ -70,6 +70,11 @@ export class Helper {
     return this.#call(this.#context, Command.RUN, pc);
   }
 
+  /** The same in system mode: the address is in the arena, at `EXIT_PC_SLOT`, and so is the one of the exit. */
+  runSystem(): void {
+    this.#call(this.#context, Command.RUN_SYSTEM, 0);
+  }
+
   /** Loads a translation; returns its handle. @throws {HelperError} If it can't be used. */
   load(path: string): number {
     const { all8 } = this.#arena, bytes = new TextEncoder().encode(`${path}\0`);

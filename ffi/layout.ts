@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { EXIT_PC_SLOT, FUEL_WORD } from "../cpu/engine/tier.ts";
+import { CONTEXT_WORD, EXIT_PC_SLOT, FUEL_WORD } from "../cpu/engine/tier.ts";
 import { Slot } from "../cpu/ir/ops.ts";
 import { Page } from "../mmu/address_space.ts";
 import {
@@ -15,14 +15,21 @@ import {
   PAGE_SHIFT,
   PAGE_TABLE_OFFSET,
 } from "../mmu/arena.ts";
+import { STORE_WORDS, TLB_CONTEXTS, TLB_ENTRIES, TLB_WORD } from "../mmu/softmmu.ts";
 
 /** Version of the interface between TypeScript, helper and translations; raise it when its meaning changes. */
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 /** Byte offset in the arena of the extents (see `accesses.ts`), 16 bytes each, and how many there are. */
 export const EXTENTS_OFFSET = NATIVE_OFFSET;
 export const EXTENTS = 8192;
 /** Bytes by which an extent is shorter than its pages, so that accesses that begin in it end in them. */
 export const EXTENT_SLACK = 512;
+/**
+ * In system mode, in place of the extents: where translations go on in others, four words each (low and high word of the
+ * guest address, the translation's handle, unused), and how many there are for each context. An odd address is none.
+ */
+export const TARGETS_OFFSET = EXTENTS_OFFSET;
+export const TARGET_ENTRIES: number = EXTENTS / TLB_CONTEXTS;
 /** Byte offset in the arena of the path that `LOAD` reads. */
 export const PATH_OFFSET: number = NATIVE_OFFSET + 0x2_0000;
 /** Bytes for that path, its final NUL included. */
@@ -46,6 +53,8 @@ export const Command = {
   RUN: 4,
   /** Frees a context. */
   CLOSE: 5,
+  /** Runs in system mode: the addresses of entry and exit are in the cell `EXIT_PC_SLOT`. */
+  RUN_SYSTEM: 6,
 } as const;
 
 /** Features of the processor, in the second word of `REPLY` after a handshake. */
@@ -66,11 +75,19 @@ const CONSTANTS: Record<string, number> = {
   REPLY_OFFSET,
   PAGE_LOAD: Page.LOAD,
   PAGE_STORE: Page.STORE,
+  TARGETS_OFFSET,
+  TARGET_ENTRIES,
+  TLB_CONTEXTS,
+  TLB_WORD,
+  TLB_ENTRIES,
+  TLB_STORES: STORE_WORDS * 4,
+  CONTEXT_WORD,
   FUEL_WORD,
   EXIT_PC_SLOT,
   FP_FLAGS_SLOT: Slot.FP_FLAGS,
   FP_RM_SLOT: Slot.FP_RM,
   FP_FAST_SLOT: Slot.FP_FAST,
+  FP_GATE_SLOT: Slot.FP_GATE,
   EXCLUSIVE_ADDRESS_SLOT: Slot.EXCLUSIVE_ADDRESS,
   EXCLUSIVE_VALUE_SLOT: Slot.EXCLUSIVE_VALUE,
   ...Object.fromEntries(Object.entries(Command).map(([name, value]) => [`COMMAND_${name}`, value])),

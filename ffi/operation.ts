@@ -40,8 +40,12 @@ export interface OpContext {
   line(text: string): void;
   /** A statement that leaves at the current guest instruction, with nothing of it done. */
   exit(): string;
-  /** Leaves unless the access to `at` is allowed. */
+  /** Leaves unless the access to `at` is allowed; `at` is an offset in guest memory from then on. */
   check(): void;
+  /** The same for an access of 2^`log2` bytes that must be aligned; `store` if it stores. */
+  checkAtomic(log2: number, store: boolean): void;
+  /** Whether it is for system mode, where to look for a page to store to is to make it dirty. */
+  readonly system: boolean;
   /** Whether a slot certainly holds a word, sign-extended. */
   isWord(slot: number): boolean;
   /** Says that the rounding mode matters. */

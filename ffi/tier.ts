@@ -6,9 +6,9 @@
 import { Ending, type Region } from "../cpu/engine/region/region.ts";
 import {
   type Compilation,
-  type CompilingTier,
   EXIT_PC_SLOT,
   newStats,
+  type SystemTier,
   type TierServices,
   type TierStats,
 } from "../cpu/engine/tier.ts";
@@ -16,9 +16,11 @@ import type { Arena } from "../mmu/arena.ts";
 import type { Builder, Job } from "./builder.ts";
 import { Emitter } from "./emitter.ts";
 import { FAR_EXIT, type Helper } from "./helper.ts";
-import { EXTENTS, EXTENTS_OFFSET } from "./layout.ts";
+import { EXTENTS, EXTENTS_OFFSET, TARGET_ENTRIES, TARGETS_OFFSET } from "./layout.ts";
 import { type CodeRange, hashCode, type ManifestUnit } from "./manifest.ts";
 import { formUnit } from "./unit.ts";
+
+const TWO32 = 0x1_0000_0000;
 
 /** How a tier works. */
 export interface NativeOptions {
@@ -41,8 +43,9 @@ export interface NativeOptions {
 
 /** A unit that is compiled, or is to be. */
 interface Translation {
-  /** Guest address that the engine knows it by, and those where it may be entered. */
+  /** Guest address, what the engine knows it by, and where it may be entered. */
   readonly pc: number;
+  readonly name: number;
   readonly entries: readonly number[];
   readonly blocks: readonly CodeRange[];
   /** Key in the cache, and bytes of its source. */
@@ -54,7 +57,7 @@ interface Translation {
 }
 
 /** Compiles and runs units on one arena. */
-export class NativeTier implements CompilingTier {
+export class NativeTier implements SystemTier {
   readonly name = "native";
   /** Units join functions themselves. */
   readonly copies = false;
@@ -65,11 +68,15 @@ export class NativeTier implements CompilingTier {
   readonly #services: TierServices;
   readonly #options: NativeOptions;
   readonly #helper: Helper;
-  /** By the address that the engine knows each by. */
+  /** Whether it is for system mode. */
+  readonly #system: boolean;
+  /** Words of the entries of the targets that `cacheTarget` filled, each once. */
+  #cached: number[] = [];
+  /** By what the engine knows each by. */
   readonly #translations = new Map<number, Translation>();
   /** How many loaded translations may be entered at an address. */
   readonly #entries = new Map<number, number>();
-  /** Addresses whose compilation was put off. */
+  /** Regions whose compilation was put off. */
   readonly #wanted = new Set<number>();
   /** Addresses whose compilation failed. */
   readonly #declined = new Set<number>();
@@ -81,7 +88,9 @@ export class NativeTier implements CompilingTier {
     this.#services = services;
     this.#options = options;
     this.#helper = options.helper;
-    this.forgetRights();
+    this.#system = services.reach !== undefined;
+    if (this.#system) arena.all32.fill(-1, TARGETS_OFFSET / 4, TARGETS_OFFSET / 4 + 4 * EXTENTS);
+    else this.forgetRights();
   }
 
   add([region]: readonly Region[]): Compilation | undefined {
@@ -91,16 +100,18 @@ export class NativeTier implements CompilingTier {
     if (!wait && region.blocks.some(({ ending }) => ending === Ending.BACKDOOR)) return undefined;
     if (!wait && this.#running >= jobs) {
       // By the time there is a compiler for it, more will be known, or it will be part of another unit.
-      this.#wanted.add(region.pc);
+      this.#wanted.add(region.key);
       return undefined;
     }
     const start = performance.now();
     const known = wait ? [] : [...services.entries(), ...this.#entries.keys()];
-    const unit = formUnit(region, (pc, limit) => services.lift(pc, limit), known);
+    const lift = (pc: number, limit?: number) => services.lift(pc, limit);
+    const unit = formUnit(region, lift, known, undefined, this.#system);
     const job = builder.unitJob(new Emitter(unit).emit(), this.#helper.features, level);
     const blocks = unit.blocks.map(({ ir }) => ir);
     const translation: Translation = {
       pc: region.pc,
+      name: region.key,
       entries: unit.entries,
       blocks,
       key: job.key,
@@ -108,8 +119,8 @@ export class NativeTier implements CompilingTier {
       handle: 0,
       dropped: false,
     };
-    this.drop(region.pc);
-    this.#translations.set(region.pc, translation);
+    this.drop(region.key);
+    this.#translations.set(region.key, translation);
     this.stats.milliseconds += performance.now() - start;
     if (wait) {
       try {
@@ -119,7 +130,7 @@ export class NativeTier implements CompilingTier {
         if (!this.#options.note) throw error;
         this.#failed(error);
         this.#declined.add(region.pc);
-        this.drop(region.pc);
+        this.drop(region.key);
         return undefined;
       }
     } else if (!this.#loadKnown(translation)) {
@@ -147,7 +158,7 @@ export class NativeTier implements CompilingTier {
 
   #load(translation: Translation, path: string): void {
     translation.handle = this.#helper.load(path);
-    for (const pc of translation.entries) {
+    for (const pc of this.#system ? [] : translation.entries) {
       this.#entries.set(pc, (this.#entries.get(pc) ?? 0) + 1);
     }
     this.stats.regions++;
@@ -163,7 +174,7 @@ export class NativeTier implements CompilingTier {
         const path = await builder.build(job);
         if (!translation.dropped) {
           this.#load(translation, path);
-          this.#services.ready(translation.pc);
+          this.#services.ready(translation.name);
         }
       }
     } catch (error) {
@@ -171,36 +182,67 @@ export class NativeTier implements CompilingTier {
       if (!this.#closed) {
         this.#failed(error);
         this.#declined.add(translation.pc);
-        if (!translation.dropped) this.drop(translation.pc);
+        if (!translation.dropped) this.drop(translation.name);
       }
     } finally {
       this.stats.milliseconds += performance.now() - start;
       this.#running--;
       const wanted = [...this.#wanted];
       this.#wanted.clear();
-      for (const pc of wanted) {
-        if (!this.has(pc) && !this.#closed) this.#services.compile(pc);
+      for (const key of wanted) {
+        if (!this.has(key) && !this.#closed) this.#services.compile(key);
       }
     }
   }
 
-  has(pc: number): boolean {
-    return this.#entries.has(pc);
+  has(key: number): boolean {
+    if (!this.#system) return this.#entries.has(key);
+    const translation = this.#translations.get(key);
+    return translation !== undefined && translation.handle !== 0;
   }
 
   run(pc: number): number {
+    if (this.#system) return this.#runSystem(pc);
     const next = this.#helper.run(pc);
     return next === FAR_EXIT ? Number(this.#arena.q[EXIT_PC_SLOT]) : next;
   }
 
-  drop(pc: number): void {
-    const translation = this.#translations.get(pc);
+  /** The engine has entered the address into the targets. */
+  #runSystem(pc: number): number {
+    const words = this.#arena.r, lo = EXIT_PC_SLOT * 2;
+    words[lo] = pc | 0;
+    words[lo + 1] = Math.floor(pc / TWO32) | 0;
+    this.#helper.runSystem();
+    return words[lo + 1] * TWO32 + (words[lo] >>> 0);
+  }
+
+  cacheTarget(context: number, pc: number, key: number): void {
+    const entry = context * TARGET_ENTRIES + (pc >>> 1 & TARGET_ENTRIES - 1);
+    const at = TARGETS_OFFSET / 4 + entry * 4, words = this.#arena.all32;
+    if (words[at] === -1) this.#cached.push(at);
+    words[at] = pc | 0;
+    words[at + 1] = Math.floor(pc / TWO32) | 0;
+    words[at + 2] = this.#translations.get(key)!.handle;
+  }
+
+  flushTargets(): void {
+    for (const at of this.#cached) this.#arena.all32[at] = -1;
+    this.#cached = [];
+  }
+
+  drop(key: number): void {
+    const translation = this.#translations.get(key);
     if (!translation) return;
-    this.#translations.delete(pc);
+    this.#translations.delete(key);
     translation.dropped = true;
     if (translation.handle === 0) return;
     this.stats.kept -= translation.size;
     this.#helper.unload(translation.handle);
+    if (this.#system) {
+      // Its handle may become another's.
+      this.flushTargets();
+      return;
+    }
     for (const entry of translation.entries) {
       const left = this.#entries.get(entry)! - 1;
       if (left > 0) this.#entries.set(entry, left);
@@ -216,7 +258,7 @@ export class NativeTier implements CompilingTier {
     const start = performance.now(), { builder, remembered = [] } = this.#options;
     for (const { pc, entries, blocks, key, size, code } of remembered) {
       if (this.#translations.has(pc) || hashCode(this.#arena, blocks) !== code) continue;
-      const translation = { pc, entries, blocks, key, size, handle: 0, dropped: false };
+      const translation = { pc, name: pc, entries, blocks, key, size, handle: 0, dropped: false };
       try {
         const path = builder.cache.find(key);
         if (path === undefined) continue;
@@ -251,6 +293,8 @@ export class NativeTier implements CompilingTier {
   }
 
   forgetRights(): void {
+    // System mode has the TLB.
+    if (this.#system) return;
     this.#arena.all8.fill(0, EXTENTS_OFFSET, EXTENTS_OFFSET + 16 * EXTENTS);
   }
 

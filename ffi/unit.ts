@@ -33,6 +33,8 @@ export interface Unit {
   readonly returns: ReadonlyMap<number, readonly number[]>;
   /** Guest instructions in it. */
   readonly count: number;
+  /** Whether it is for system mode: memory through the TLB, addresses of 64 bits. */
+  readonly system: boolean;
 }
 
 /** Whether a guest address has at most 31 bits; code elsewhere can't exist. */
@@ -50,6 +52,7 @@ export function formUnit(
   lift: Lift,
   known: Iterable<number>,
   more: { readonly pcs: readonly number[]; readonly count: number } = { pcs: [], count: 0 },
+  system = false,
 ): Unit {
   const blocks: RegionBlock[] = [], index = new Map<number, number>();
   const roots = new Set<number>();
@@ -84,7 +87,7 @@ export function formUnit(
     }
   };
   const follow = (pc: number, room: number): void => {
-    if (roots.has(pc) || !isShort(pc)) return;
+    if (roots.has(pc) || !(system || isShort(pc))) return;
     const part = formRegion(pc, lift);
     if (part && part.count <= room) add(part);
   };
@@ -120,5 +123,5 @@ export function formUnit(
     }
     returns.set(ir.pc, [...found]);
   }
-  return { pc: region.pc, blocks, roots, index, entries: [...entries], returns, count };
+  return { pc: region.pc, blocks, roots, index, entries: [...entries], returns, count, system };
 }

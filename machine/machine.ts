@@ -14,7 +14,7 @@ import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena, CODE_OFFSET } from "../mmu/arena.ts";
 import { nativeTier } from "./native.ts";
 import { MachineError, readProgram } from "./program.ts";
-import type { RunStats } from "./stats.ts";
+import { type RunStats, tierFigures, tierShares } from "./stats.ts";
 import { type InputSource, type OutputSink, streamsOf } from "./streams.ts";
 import { targetOf, TARGETS } from "./targets.ts";
 import { Translations } from "./translations.ts";
@@ -494,29 +494,17 @@ export class Machine extends EventTarget {
     this.addEventListener(type, listener as EventListener);
   }
 
-  #tierShares(): Record<string, number> {
-    const { tier, upperTier, tierInstructions, upperInstructions, instructions } =
-      this.#process.cpu;
-    if (!tier) return { interp: 1 };
-    const share = (count: number) => instructions === 0 ? 0 : count / instructions;
-    return {
-      interp: 1 - share(tierInstructions),
-      [tier.name]: share(tierInstructions - upperInstructions),
-      ...(upperTier ? { [upperTier.name]: share(upperInstructions) } : {}),
-    };
-  }
-
   /** Figures so far. */
   stats(): MachineStats {
-    const { instructions, cache, tier } = this.#process.cpu;
+    const { cpu } = this.#process, { instructions, cache } = cpu;
     const channel = this.#process.channelStats;
     return {
       instructions,
       seconds: this.#seconds,
       mips: this.#seconds > 0 ? instructions / this.#seconds / 1e6 : 0,
-      tiers: this.#tierShares(),
+      tiers: tierShares(cpu, instructions),
       blocks: cache.translated,
-      compiled: tier ? { [tier.name]: structuredClone(tier.stats) } : {},
+      compiled: tierFigures(cpu),
       backdoor_calls: channel?.calls ?? 0,
       backdoor_events: channel?.events ?? 0,
     };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Cpu } from "../cpu/engine/cpu.ts";
+import type { TierServices } from "../cpu/engine/tier.ts";
 import type { NativeTier } from "../ffi/tier.ts";
 import type { Arena } from "../mmu/arena.ts";
 import { MachineError } from "./program.ts";
@@ -16,6 +16,12 @@ export interface NativeTierOptions {
   jobs?: number;
   /** Directory of what is kept between runs, if something may be. */
   cache?: string;
+}
+
+/** The CPU that gets the tier, of user or system mode. */
+export interface NativeCpu {
+  readonly isa: { readonly name: string };
+  addTier(factory: (services: TierServices) => NativeTier): void;
 }
 
 /** Whether some program left translations here. */
@@ -35,12 +41,13 @@ function hasManifests(directory: string | undefined): boolean {
 /**
  * The native tier of one machine; nothing of it is loaded before one of the functions is called.
  *
- * @param program The program's bytes.
+ * @param program The program's bytes, by which translations of earlier runs are found; absent in system mode, where
+ * translations depend on virtual addresses and pages that only a running guest has. (The cache has what was compiled.)
  */
 export function nativeTier(
-  cpu: Cpu,
+  cpu: NativeCpu,
   arena: Arena,
-  program: Uint8Array,
+  program: Uint8Array | undefined,
   options: NativeTierOptions,
 ): {
   /** Adds the tier, which compiles at once from then on. @throws {MachineError} If it can't be had. */
@@ -55,12 +62,13 @@ export function nativeTier(
   let tier: NativeTier | undefined, closed = false, begun = false;
   const note = options.note ?? (() => {});
   const jobs = options.jobs === undefined ? {} : { jobs: options.jobs };
-  const add = (make: (services: Parameters<Parameters<Cpu["addTier"]>[0]>[0]) => NativeTier) => {
+  const add = (make: (services: TierServices) => NativeTier) => {
     if (closed) return;
     cpu.addTier((services) => tier = make(services));
     tier!.start();
   };
-  const name = async () => (await import("../ffi/cache.ts")).sha256(cpu.isa.name, program);
+  const name = async (bytes: Uint8Array) =>
+    (await import("../ffi/cache.ts")).sha256(cpu.isa.name, bytes);
   /** Goes on without the tier if it can't be had. */
   const attempt = async (
     work: (
@@ -83,7 +91,8 @@ export function nativeTier(
     if (begun) return;
     begun = true;
     await attempt(async ({ openNative }, failed) => {
-      const { now, ready } = await openNative(arena, { note, ...jobs, program: await name() });
+      const known = program ? { program: await name(program) } : {};
+      const { now, ready } = await openNative(arena, { note, ...jobs, ...known });
       if (now) add(await ready);
       else ready.then(add).catch(failed);
     });
@@ -101,9 +110,9 @@ export function nativeTier(
     },
     begin,
     resume: async () => {
-      if (!hasManifests(options.cache)) return;
+      if (!program || !hasManifests(options.cache)) return;
       await attempt(async ({ knowsProgram }) => {
-        if (knowsProgram(await name())) await begin();
+        if (knowsProgram(await name(program))) await begin();
       });
     },
     close: () => {

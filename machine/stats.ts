@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TierStats } from "../cpu/engine/tier.ts";
+import type { CompilingTier, TierStats } from "../cpu/engine/tier.ts";
 
 /** Figures of a run; keys as `--stats=json` prints them. */
 export interface RunStats {
@@ -19,4 +19,32 @@ export interface RunStats {
   blocks: number;
   /** What each compiling tier made, by its name. */
   compiled: Record<string, TierStats>;
+}
+
+/** What executed instructions, as a CPU of either mode counts it. */
+export interface TieredCpu {
+  /** The compiling tiers. */
+  readonly tier: CompilingTier | undefined;
+  readonly upperTier: CompilingTier | undefined;
+  /** Instructions that they executed, and those of them that the second one did. */
+  readonly tierInstructions: number;
+  readonly upperInstructions: number;
+}
+
+/** Each tier's share of some instructions; see {@linkcode RunStats.tiers}. */
+export function tierShares(cpu: TieredCpu, instructions: number): Record<string, number> {
+  const { tier, upperTier, tierInstructions, upperInstructions } = cpu;
+  if (!tier) return { interp: 1 };
+  const share = (count: number) => instructions === 0 ? 0 : count / instructions;
+  return {
+    interp: 1 - share(tierInstructions),
+    [tier.name]: share(tierInstructions - upperInstructions),
+    ...(upperTier ? { [upperTier.name]: share(upperInstructions) } : {}),
+  };
+}
+
+/** What the compiling tiers made; see {@linkcode RunStats.compiled}. */
+export function tierFigures({ tier, upperTier }: TieredCpu): Record<string, TierStats> {
+  const tiers = [tier, upperTier].filter((each) => each !== undefined);
+  return Object.fromEntries(tiers.map(({ name, stats }) => [name, structuredClone(stats)]));
 }

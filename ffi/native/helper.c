@@ -191,7 +191,20 @@ IN u32 leave_float(const environment *saved) {
 
 /* ---- running ---- */
 
-static u32 run(const struct context *c, u32 pc) {
+/* The translation for the guest address in the cell, if its address was entered for this context of the guest. */
+static trapdoor_run *system_target(const struct context *c) {
+  const u32 *words = (const u32 *)(const void *)c->arena;
+  u32 low = words[EXIT_PC_SLOT * 2], high = words[EXIT_PC_SLOT * 2 + 1];
+  u32 bank = words[CONTEXT_WORD] & (TLB_CONTEXTS - 1);
+  const u32 *target = words + TARGETS_OFFSET / 4 +
+    (bank * TARGET_ENTRIES + (low >> 1 & (TARGET_ENTRIES - 1))) * 4;
+  u32 handle = target[2];
+  if (target[0] != low || target[1] != high) return NULL;
+  if (handle == 0 || handle > c->unit_count || !c->units[handle - 1].library) return NULL;
+  return c->units[handle - 1].unit->run;
+}
+
+static u32 run(const struct context *c, u32 pc, int system) {
   u8 *arena = c->arena;
   i32 *fuel = (i32 *)(void *)arena + FUEL_WORD;
   u32 *flags = (u32 *)(void *)(arena + FP_FLAGS_SLOT * 8);
@@ -200,10 +213,10 @@ static u32 run(const struct context *c, u32 pc) {
   environment saved;
   enter_float(&saved, *mode);
   for (;;) {
-    const struct entry *entry = &c->entries[slot_of(c, pc)];
+    trapdoor_run *target = system ? system_target(c) : c->entries[slot_of(c, pc)].run;
     i32 before = *fuel;
-    if (!entry->run) break;
-    pc = entry->run(arena, pc);
+    if (!target) break;
+    pc = target(arena, pc);
     /* Without progress its first instruction is the interpreter's. */
     if (*fuel < 0 || *fuel == before) break;
   }
@@ -239,7 +252,9 @@ EXPORT u32 trapdoor(void *pointer, u32 command, u32 argument) {
   struct context *c = pointer;
   switch (command) {
     case COMMAND_RUN:
-      return run(c, argument);
+      return run(c, argument, 0);
+    case COMMAND_RUN_SYSTEM:
+      return run(c, 0, 1);
     case COMMAND_HANDSHAKE:
       reply(pointer, (u64)features() << 32 | LAYOUT_HASH);
       return TRAPDOOR_ABI;

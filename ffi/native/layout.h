@@ -1,5 +1,5 @@
 /* Written by ffi/layout.ts from the TypeScript layout. Don't edit. */
-#define TRAPDOOR_ABI 0x2u
+#define TRAPDOOR_ABI 0x3u
 #define PAGES_OFFSET 0x10000u
 #define PAGE_SHIFT 0xcu
 #define GUEST_OFFSET 0x4000000u
@@ -12,11 +12,19 @@
 #define REPLY_OFFSET 0x221000u
 #define PAGE_LOAD 0x1u
 #define PAGE_STORE 0x2u
+#define TARGETS_OFFSET 0x200000u
+#define TARGET_ENTRIES 0x800u
+#define TLB_CONTEXTS 0x4u
+#define TLB_WORD 0x3fdcu
+#define TLB_ENTRIES 0x200u
+#define TLB_STORES 0x2000u
+#define CONTEXT_WORD 0x3fdeu
 #define FUEL_WORD 0x3fd5u
 #define EXIT_PC_SLOT 0x1fedu
 #define FP_FLAGS_SLOT 0x1fe0u
 #define FP_RM_SLOT 0x1fe1u
 #define FP_FAST_SLOT 0x1fe2u
+#define FP_GATE_SLOT 0x1fe5u
 #define EXCLUSIVE_ADDRESS_SLOT 0x1fe3u
 #define EXCLUSIVE_VALUE_SLOT 0x1fe4u
 #define COMMAND_HANDSHAKE 0x0u
@@ -25,9 +33,10 @@
 #define COMMAND_UNLOAD 0x3u
 #define COMMAND_RUN 0x4u
 #define COMMAND_CLOSE 0x5u
+#define COMMAND_RUN_SYSTEM 0x6u
 #define FEATURE_FMA 0x1u
 #define FEATURE_BMI 0x2u
 #define FEATURE_BMI2 0x4u
 #define FEATURE_LZCNT 0x8u
 #define FEATURE_POPCNT 0x10u
-#define LAYOUT_HASH 0x3cc0a7f2u
+#define LAYOUT_HASH 0xb6b4e374u

@@ -273,6 +273,20 @@ __asm__(
   (unlikely((at) - EXTENTS[number].start >= EXTENTS[number].length) && \
    unlikely(LOOK(at, number, HOW(number, span, right))))
 
+/* System mode: an entry of the TLB, whose tag is the virtual address of a page (see mmu/softmmu.ts). */
+struct page {
+  u64 tag;
+  u32 addend, unused;
+};
+/* The context's tables, and the entry for an address in one of them. */
+#define TLB (arena + 4 * (u64)((const u32 *)(const void *)arena)[TLB_WORD])
+#define ENTRY(table, a) \
+  ((const struct page *)(const void *)((table) + ((a) >> (PAGE_SHIFT - 4) & (TLB_ENTRIES - 1) << 4)))
+/* Whether an entry is not for `span` bytes from an address on. */
+#define MISSED(entry, a, span) unlikely((entry)->tag != (((a) + (span) - 1) & ~(u64)0xfff))
+/* The same where the address must be a multiple of their number: a tag has no low bits. */
+#define MISSED_WHOLE(entry, a, size) unlikely((entry)->tag != ((a) & (~(u64)0xfff | ((size) - 1))))
+
 /* Floats as bits and back. */
 IN u64 bits64(double x) { u64 v; __builtin_memcpy(&v, &x, 8); return v; }
 IN double dbl(u64 x) { double v; __builtin_memcpy(&v, &x, 8); return v; }

@@ -10,8 +10,9 @@ import type { CallbackModule } from "../../backdoor/types.ts";
 import { Stay } from "../../cpu/engine/system/cpu.ts";
 import type { WasmTier } from "../../cpu/wasm/tier.ts";
 import { MAX_HARTS } from "../../mmu/softmmu.ts";
+import { nativeTier } from "../native.ts";
 import { MachineError, readProgram } from "../program.ts";
-import type { RunStats } from "../stats.ts";
+import { type RunStats, tierFigures, tierShares } from "../stats.ts";
 import { type InputSource, type OutputSink, streamsOf } from "../streams.ts";
 import { ElfError } from "../user/elf.ts";
 import type { Host } from "../user/host.ts";
@@ -61,10 +62,12 @@ export interface SystemMachineOptions extends PeripheralOptions {
   /** A second console, by virtio: gets what the guest sends there. */
   virtioConsole?: (bytes: Uint8Array<ArrayBuffer>) => void;
   /**
-   * What executes guest code: "interp"; "wasm", which compiles everything at its first execution; "auto" compiles what
-   * is hot. The last if absent.
+   * What executes guest code: "interp"; "wasm" or "native", which compile everything at its first execution; "auto"
+   * compiles what is hot. The last if absent.
    */
-  tier?: "auto" | "interp" | "wasm";
+  tier?: "auto" | "interp" | "wasm" | "native";
+  /** Most C compilers at a time for the native tier; one fewer than the host has processors if absent. */
+  jobs?: number;
   /** Time goes on with instructions, so that a run can be repeated; else with the host's clock. */
   icount?: boolean;
   /** Serial console: input; "null" if absent. */
@@ -96,6 +99,7 @@ export type SystemLoadOptions = Pick<
   | "note"
   | "trace"
   | "tier"
+  | "jobs"
   | "host"
 >;
 
@@ -159,9 +163,14 @@ async function readImage(source: Source): Promise<Image> {
   return await unpack(await readProgram(source));
 }
 
-/** The compiling tier, loaded only if it is wanted. */
+/** Instructions executed in compiled code until the native tier is loaded. */
+const LONG_RUN = 100_000_000;
+
+/** The wasm tier, loaded only if it is wanted. */
 async function tierOf(options: Pick<SystemMachineOptions, "tier">) {
-  return options.tier === "interp" ? undefined : (await import("../../cpu/wasm/tier.ts")).WasmTier;
+  const { tier } = options;
+  if (tier === "interp" || tier === "native") return undefined;
+  return (await import("../../cpu/wasm/tier.ts")).WasmTier;
 }
 
 /** A machine in system mode. */
@@ -176,6 +185,9 @@ export class SystemMachine {
   readonly #peripherals: Peripherals;
   readonly #plan: BackdoorPlan | undefined;
   readonly #tier: typeof WasmTier | undefined;
+  /** The native tier of the board, and whether the machine has asked for it. */
+  #native!: ReturnType<typeof nativeTier>;
+  #nativeBegun = false;
   #backdoor: SystemBackdoor | undefined;
   readonly #closers: readonly (() => Promise<void>)[];
   #board!: VirtBoard;
@@ -277,6 +289,7 @@ export class SystemMachine {
       peripherals = await Peripherals.open(options);
       const tier = await tierOf(options);
       const machine = new SystemMachine(options, images, opened, plan, tier, true, peripherals);
+      await machine.#forceNative();
       await machine.#backdoor?.channel.start();
       return machine;
     } catch (cause) {
@@ -319,6 +332,7 @@ export class SystemMachine {
       const peripherals = await Peripherals.open({});
       const tier = await tierOf(options);
       machine = new SystemMachine(all, images, opened, plan, tier, false, peripherals);
+      await machine.#forceNative();
       await machine.#restore(snapshot);
       await machine.#backdoor?.channel.start();
       return machine;
@@ -472,7 +486,7 @@ export class SystemMachine {
       harts: options.harts ?? 1,
       memory: options.memory ?? DEFAULT_MEMORY,
       icount: options.icount ?? false,
-      ...(options.tier === "wasm" ? { heat: 0 } : {}),
+      ...(options.tier === "wasm" || options.tier === "native" ? { heat: 0 } : {}),
       send: (byte) => this.#console.send(byte),
       finish: (how) => this.#requestFinish(how),
       virtio: devices,
@@ -495,7 +509,11 @@ export class SystemMachine {
       });
     }
     const { cpu } = board, Tier = this.#tier;
-    if (Tier) cpu.addTier((services) => new Tier(board.bus.ram.arena, services));
+    const { arena } = board.bus.ram;
+    if (Tier) cpu.addTier((services) => new Tier(arena, services));
+    this.#native?.close();
+    this.#native = nativeTier(cpu, arena, undefined, options);
+    this.#nativeBegun = options.tier !== undefined && options.tier !== "auto";
     const builtIn = images.bios === undefined;
     if (fresh) boot(board, images, random);
     this.#stopped = board.harts.map((_, id) => builtIn && id > 0);
@@ -521,6 +539,11 @@ export class SystemMachine {
       const address = cpu.getRegister("pc").toString(16).padStart(this.#xlen / 4, "0");
       trace(`${cpu.current.hart.id} ${address}: ${word.padEnd(8)}  ${text}`);
     });
+  }
+
+  /** Has everything compiled to native code, if that is wanted. @throws {MachineError} If there is no native tier. */
+  async #forceNative(): Promise<void> {
+    if (this.#options.tier === "native") await this.#native.force();
   }
 
   #requestFinish(how: Finish): void {
@@ -556,15 +579,14 @@ export class SystemMachine {
 
   /** Figures so far. */
   stats(): SystemStats {
-    const { cpu, bus } = this.#board, { tier, tierInstructions, cache } = cpu;
-    const { instructions } = this, share = instructions > 0 ? tierInstructions / instructions : 0;
+    const { cpu, bus } = this.#board, { cache } = cpu, { instructions } = this;
     return {
       instructions,
       seconds: this.#seconds,
       mips: this.#seconds > 0 ? instructions / this.#seconds / 1e6 : 0,
-      tiers: tier ? { interp: 1 - share, [tier.name]: share } : { interp: 1 },
+      tiers: tierShares(cpu, instructions),
       blocks: cache.translated,
-      compiled: tier ? { [tier.name]: structuredClone(tier.stats) } : {},
+      compiled: tierFigures(cpu),
       tlb_misses: cpu.tlbMisses,
       device_accesses: bus.accesses,
     };
@@ -652,6 +674,7 @@ export class SystemMachine {
         Object.assign(this.#turns, { hart: 0, end: -1 });
         await this.#backdoor?.finish();
         this.#build(true);
+        await this.#forceNative();
         await this.#backdoor?.channel.start();
       }
       if (this.#left(end) <= 0) return { reason: "limit", instructions: this.instructions };
@@ -673,6 +696,10 @@ export class SystemMachine {
         };
       }
       if (performance.now() >= turn) {
+        if (!this.#nativeBegun && this.#board.cpu.tierInstructions >= LONG_RUN) {
+          this.#nativeBegun = true;
+          await this.#native.begin();
+        }
         await this.#console.flush();
         await new Promise<void>((resolve) => setTimeout(resolve, 0));
         turn = performance.now() + TURN;
@@ -766,6 +793,7 @@ export class SystemMachine {
     await this.#console.flush();
     this.#console.close();
     await this.#backdoor?.finish();
+    await this.#native.close();
     for (const drive of this.#drives) drive.close();
     this.#peripherals.close();
     for (const close of this.#closers) await close();
