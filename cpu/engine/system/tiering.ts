@@ -158,7 +158,7 @@ export class SystemTiering implements TieredCode<CodePlace, Mapping> {
   placeAt(pc: number): CodePlace | undefined {
     const { hart, code } = this.#translator;
     const place = code.lookup(hart.codeContext, pc)?.places.get(pc);
-    return place?.compiled[0] && !place.compiled[1] ? place : undefined;
+    return place?.block && !place.compiled[1] ? place : undefined;
   }
 
   wants(place: CodePlace, tier: CompilingTier): boolean {
