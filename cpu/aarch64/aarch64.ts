@@ -12,7 +12,7 @@ import { A64_BRANCH } from "./a64_branch.ts";
 import { A64_DATA } from "./a64_data.ts";
 import { A64_MEMORY } from "./a64_memory.ts";
 import { assemblyText } from "./disassembler.ts";
-import { FLOAT_STYLE, FPCR_SLOT, type FpRow } from "./fp_lifter.ts";
+import { FLOAT_STYLE, FPCR_SLOT } from "./fp_lifter.ts";
 import { FP_ROWS } from "./fp.ts";
 import { type A64Row, FIELDS, Lifter } from "./lifter.ts";
 import { SIMD_ARITH_ROWS } from "./simd_arith.ts";
@@ -29,14 +29,11 @@ import {
   writeNzcv,
 } from "./state.ts";
 
-/** Assembly of rows that have none of their own: the fields. */
-const withText = (row: FpRow): A64Row => ({ asm: "", ...row });
-
 /** Every encoding; the first matching row counts. Vector immediates come before shifts. */
 const makeRows = (): A64Row[] => [
   ...[...A64_BRANCH(), ...A64_DATA(), ...A64_MEMORY(), ...A64_ATOMIC()],
-  ...[...FP_ROWS(), ...SIMD_ARITH_ROWS(), ...SIMD_MOVE_ROWS(), ...SIMD_SHIFT_ROWS()].map(withText),
-  ...SIMD_MEMORY_ROWS().map(withText),
+  ...[...FP_ROWS(), ...SIMD_ARITH_ROWS(), ...SIMD_MOVE_ROWS(), ...SIMD_SHIFT_ROWS()],
+  ...SIMD_MEMORY_ROWS(),
 ];
 
 /** The A64 instruction set at EL0. */

@@ -1,6 +1,6 @@
 /**
- * Assembly text from the tables' `asm` templates, as GNU `objdump -M no-aliases` writes it. Floating point and Advanced
- * SIMD are written as mnemonic and fields.
+ * Assembly text from the tables' `asm` templates, as GNU `objdump -M no-aliases` writes it. vector_text.ts
+ * has what only floating point and Advanced SIMD need.
  *
  * @module
  */
@@ -8,6 +8,7 @@ import type { Fields } from "../isa/decoder.ts";
 import { HINTS, SYSTEM_REGISTERS } from "./a64_branch.ts";
 import { bitMask } from "./a64_data.ts";
 import type { A64Row } from "./lifter.ts";
+import { VECTOR_WRITERS, vectorRegister } from "./vector_text.ts";
 
 const CONDITIONS = "eq ne cs cc mi pl vs vc hi ls ge lt gt le al nv".split(" ");
 const EXTENDS = "uxtb uxth uxtw uxtx sxtb sxth sxtw sxtx".split(" ");
@@ -104,10 +105,11 @@ export function assemblyText(row: A64Row, f: Fields, pc: number): string {
   if (row.name === "b.") return `b.${CONDITIONS[f.cond]} ${WRITERS.target19(f, pc, 0)}`;
   if (row.name.startsWith("adds") || row.name.startsWith("subs")) f = { ...f, flags: 1 };
   else f = { ...f, flags: 0 };
-  const operands = row.asm.replace(
-    /\{(\w+)(?::(\d))?\}/g,
-    (_, token: string, log2?: string) =>
-      register(token, f) ?? WRITERS[token](f, pc, Number(log2 ?? 0)),
-  );
+  const operands = row.asm.replace(/\{(\w+)(?::(\w+))?\}/g, (_, token: string, argument = "") => {
+    return register(token, f) ?? vectorRegister(token, f, argument) ??
+      VECTOR_WRITERS[token]?.(f, argument) ?? WRITERS[token](f, pc, Number(argument));
+  });
+  // A template that starts with {2} writes the end of the mnemonic.
+  if (row.asm.startsWith("{2}")) return row.name + operands;
   return operands === "" ? row.name : `${row.name} ${operands}`;
 }

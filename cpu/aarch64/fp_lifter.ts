@@ -46,8 +46,10 @@ export interface FpContext {
 /** The meaning of an instruction. */
 export type FpLift = (c: FpContext, f: Fields) => void;
 
-/** An instruction: encoding and meaning. */
+/** An instruction: encoding, assembly and meaning. */
 export interface FpRow extends Row {
+  /** Operands in assembly, with `{field}` references; see vector_text.ts. */
+  readonly asm: string;
   readonly lift: FpLift;
 }
 
@@ -96,10 +98,11 @@ export const FP_FIELDS: Readonly<Record<string, FieldInfo>> = {
 export function row(
   name: string,
   pattern: string,
+  asm: string,
   lift: FpLift,
   when?: (f: Fields) => boolean,
 ): FpRow {
-  return { name, pattern, lift, when };
+  return { name, pattern, asm, lift, when };
 }
 
 /** Slot of V`n`, which is its low half. */

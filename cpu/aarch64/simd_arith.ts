@@ -137,10 +137,12 @@ const lowOf = (c: FpContext, n: number, q: number) => q ? v(n) : c.b.vector(Op.v
 /** For pairs of 64-bit registers: both in one vector. */
 const isPairwise = (name: string) => name.endsWith("p") && name !== "cmp";
 
+const SAME_TEXT = "{vd:size}, {vn:size}, {vm:size}";
+
 function sameRows([name, opcode, u, f, when, scalar]: Same): FpRow[] {
   const saturates = /q/.test(name) && !/eq/.test(name);
   const rows = [
-    row(name, `0 q ${u} 01110 size 1 rm ${opcode} 1 rn rd`, (c, o) => {
+    row(name, `0 q ${u} 01110 size 1 rm ${opcode} 1 rn rd`, SAME_TEXT, (c, o) => {
       const bits = widthOf(o.size);
       if (isPairwise(name) && !o.q) {
         // Both halves in one vector, and the lanes by turns.
@@ -152,13 +154,21 @@ function sameRows([name, opcode, u, f, when, scalar]: Same): FpRow[] {
     }, when),
   ];
   if (scalar) {
-    rows.push(row(name, `01 ${u} 11110 size 1 rm ${opcode} 1 rn rd`, (c, o) => {
-      const bits = widthOf(o.size);
-      const [a, b] = saturates
-        ? [firstLane(c, bits, v(o.rn)), firstLane(c, bits, v(o.rm))]
-        : [v(o.rn), v(o.rm)];
-      c.b.writePair(slotOf(o.rd), firstLane(c, bits, f(c, a, b, bits, v(o.rd))));
-    }, scalar));
+    rows.push(
+      row(
+        name,
+        `01 ${u} 11110 size 1 rm ${opcode} 1 rn rd`,
+        "{fd:size}, {fn:size}, {fm:size}",
+        (c, o) => {
+          const bits = widthOf(o.size);
+          const [a, b] = saturates
+            ? [firstLane(c, bits, v(o.rn)), firstLane(c, bits, v(o.rm))]
+            : [v(o.rn), v(o.rm)];
+          c.b.writePair(slotOf(o.rd), firstLane(c, bits, f(c, a, b, bits, v(o.rd))));
+        },
+        scalar,
+      ),
+    );
   }
   return rows;
 }
@@ -237,21 +247,34 @@ const lowFlag = (q: number) => q ? 0 : Fp.LOW;
 function floatSameRows([name, u, a, opcode, f, scalar]: typeof FLOAT_SAME[number]): FpRow[] {
   const isPair = isPairwise(name) && name !== "fcmp";
   const rows = [
-    row(name, `0 q ${u} 01110 ${a} sz 1 rm ${opcode} 1 rn rd`, (c, o) => {
-      const bits = floatWidth(o);
-      let [x, y] = [v(o.rn), v(o.rm)];
-      if (isPair) {
-        if (!o.q) x = y = vop(c, "vzipL64", x, y);
-        const [even, odd] = bits === 64 ? ["vzipL64", "vzipH64"] : ["vunzE32", "vunzO32"];
-        [x, y] = [vop(c, even, x, y), vop(c, odd, x, y)];
-      }
-      c.b.writePair(slotOf(o.rd), f(c, x, y, bits, v(o.rd), lowFlag(o.q)));
-    }, hasFloats),
+    row(
+      name,
+      `0 q ${u} 01110 ${a} sz 1 rm ${opcode} 1 rn rd`,
+      "{vd:sz}, {vn:sz}, {vm:sz}",
+      (c, o) => {
+        const bits = floatWidth(o);
+        let [x, y] = [v(o.rn), v(o.rm)];
+        if (isPair) {
+          if (!o.q) x = y = vop(c, "vzipL64", x, y);
+          const [even, odd] = bits === 64 ? ["vzipL64", "vzipH64"] : ["vunzE32", "vunzO32"];
+          [x, y] = [vop(c, even, x, y), vop(c, odd, x, y)];
+        }
+        c.b.writePair(slotOf(o.rd), f(c, x, y, bits, v(o.rd), lowFlag(o.q)));
+      },
+      hasFloats,
+    ),
   ];
   if (scalar) {
-    rows.push(row(name, `01 ${u} 11110 ${a} sz 1 rm ${opcode} 1 rn rd`, (c, o) => {
-      c.b.writePair(slotOf(o.rd), f(c, v(o.rn), v(o.rm), floatWidth(o), v(o.rd), Fp.FIRST));
-    }));
+    rows.push(
+      row(
+        name,
+        `01 ${u} 11110 ${a} sz 1 rm ${opcode} 1 rn rd`,
+        "{fd:sz}, {fn:sz}, {fm:sz}",
+        (c, o) => {
+          c.b.writePair(slotOf(o.rd), f(c, v(o.rn), v(o.rm), floatWidth(o), v(o.rd), Fp.FIRST));
+        },
+      ),
+    );
   }
   return rows;
 }
@@ -346,20 +369,37 @@ const MISC: Misc[] = [
 ];
 
 function miscRows([name, u, opcode, f, when, scalar]: Misc): FpRow[] {
+  // Size 1 is bytes for RBIT, comparisons with 0 name it, and sums of pairs have lanes of twice the width.
+  const from = name === "rbit" ? "b" : "size", to = /lp$/.test(name) ? "pairs" : from;
+  const zero = name.startsWith("cm") ? ", #0" : "";
   const saturates = /q/.test(name) && name !== "cmeq";
   const rows = [
-    row(name, `0 q ${u} 01110 size 10000 ${opcode} 10 rn rd`, (c, o) => {
-      const old = saturates ? lowOf(c, o.rd, o.q) : v(o.rd);
-      const a = saturates ? lowOf(c, o.rn, o.q) : v(o.rn);
-      setV(c, o.rd, f(c, a, widthOf(o.size), old), o.q);
-    }, when),
+    row(
+      name,
+      `0 q ${u} 01110 size 10000 ${opcode} 10 rn rd`,
+      `{vd:${to}}, {vn:${from}}${zero}`,
+      (c, o) => {
+        const old = saturates ? lowOf(c, o.rd, o.q) : v(o.rd);
+        const a = saturates ? lowOf(c, o.rn, o.q) : v(o.rn);
+        setV(c, o.rd, f(c, a, widthOf(o.size), old), o.q);
+      },
+      when,
+    ),
   ];
   if (scalar) {
-    rows.push(row(name, `01 ${u} 11110 size 10000 ${opcode} 10 rn rd`, (c, o) => {
-      const bits = widthOf(o.size), old = firstLane(c, bits, v(o.rd));
-      const result = f(c, firstLane(c, bits, v(o.rn)), bits, old);
-      c.b.writePair(slotOf(o.rd), firstLane(c, bits, result));
-    }, scalar));
+    rows.push(
+      row(
+        name,
+        `01 ${u} 11110 size 10000 ${opcode} 10 rn rd`,
+        `{fd:size}, {fn:size}${zero}`,
+        (c, o) => {
+          const bits = widthOf(o.size), old = firstLane(c, bits, v(o.rd));
+          const result = f(c, firstLane(c, bits, v(o.rn)), bits, old);
+          c.b.writePair(slotOf(o.rd), firstLane(c, bits, result));
+        },
+        scalar,
+      ),
+    );
   }
   return rows;
 }
@@ -373,16 +413,18 @@ function narrowRows(
   j: number,
 ): FpRow[] {
   const rows = [
-    row(name, `0 q ${u} 01110 size 10000 ${opcode} 10 rn rd`, (c, o) => {
+    row(name, `0 q ${u} 01110 size 10000 ${opcode} 10 rn rd`, "{2}{vd:size}, {vn:wide}", (c, o) => {
       const narrow = vop(c, `${op}${widthOf(o.size)}`, v(o.rn), 0, 0, j);
       putHalf(c, o, narrow);
     }, isShort),
   ];
   if (j !== 0) {
-    rows.push(row(name, `01 ${u} 11110 size 10000 ${opcode} 10 rn rd`, (c, o) => {
-      const bits = widthOf(o.size), a = firstLane(c, 2 * bits, v(o.rn));
-      c.b.writePair(slotOf(o.rd), vop(c, `${op}${bits}`, a, 0, 0, j));
-    }, isShort));
+    rows.push(
+      row(name, `01 ${u} 11110 size 10000 ${opcode} 10 rn rd`, "{fd:size}, {fn:wide}", (c, o) => {
+        const bits = widthOf(o.size), a = firstLane(c, 2 * bits, v(o.rn));
+        c.b.writePair(slotOf(o.rd), vop(c, `${op}${bits}`, a, 0, 0, j));
+      }, isShort),
+    );
   }
   return rows;
 }
@@ -447,15 +489,29 @@ const FLOAT_MISC: [
 const masked = (c: FpContext, a: Value, j: number) => j & Fp.LOW ? c.b.vector(Op.vlow, a) : a;
 
 function floatMiscRows([name, u, a, opcode, f, scalar]: typeof FLOAT_MISC[number]): FpRow[] {
+  const zero = name.startsWith("fcm") ? ", #0.0" : "";
   const rows = [
-    row(name, `0 q ${u} 01110 ${a} sz 10000 ${opcode} 10 rn rd`, (c, o) => {
-      c.b.writePair(slotOf(o.rd), f(c, v(o.rn), floatWidth(o), lowFlag(o.q)));
-    }, hasFloats),
+    row(
+      name,
+      `0 q ${u} 01110 ${a} sz 10000 ${opcode} 10 rn rd`,
+      `{vd:sz}, {vn:sz}${zero}`,
+      (c, o) => {
+        c.b.writePair(slotOf(o.rd), f(c, v(o.rn), floatWidth(o), lowFlag(o.q)));
+      },
+      hasFloats,
+    ),
   ];
   if (scalar) {
-    rows.push(row(name, `01 ${u} 11110 ${a} sz 10000 ${opcode} 10 rn rd`, (c, o) => {
-      c.b.writePair(slotOf(o.rd), f(c, v(o.rn), floatWidth(o), Fp.FIRST));
-    }));
+    rows.push(
+      row(
+        name,
+        `01 ${u} 11110 ${a} sz 10000 ${opcode} 10 rn rd`,
+        `{fd:sz}, {fn:sz}${zero}`,
+        (c, o) => {
+          c.b.writePair(slotOf(o.rd), f(c, v(o.rn), floatWidth(o), Fp.FIRST));
+        },
+      ),
+    );
   }
   return rows;
 }
@@ -466,33 +522,39 @@ export function highHalf(c: FpContext, a: Value): Value {
 }
 
 const conversions = (): FpRow[] => [
-  row("fcvtn", "0 q 0 01110 0 sz 10000 10110 10 rn rd", (c, o) => {
+  row("fcvtn", "0 q 0 01110 0 sz 10000 10110 10 rn rd", "{2}{vd:half}, {vn:sz16}", (c, o) => {
     putHalf(c, o, vop(c, o.sz ? "vfnarrow32" : "vfnarrow16", v(o.rn), 0, 0, DYNAMIC));
   }),
-  row("fcvtxn", "0 q 1 01110 0 1 10000 10110 10 rn rd", (c, o) => {
+  row("fcvtxn", "0 q 1 01110 0 1 10000 10110 10 rn rd", "{2}{vd:s}, {vn:2d}", (c, o) => {
     putHalf(c, o, vop(c, "vfnarrow32", v(o.rn), 0, 0, DYNAMIC | Fp.ODD));
   }),
-  row("fcvtxn", "01 1 11110 0 1 10000 10110 10 rn rd", (c, o) => {
+  row("fcvtxn", "01 1 11110 0 1 10000 10110 10 rn rd", "{sd}, {dn}", (c, o) => {
     c.b.writePair(slotOf(o.rd), vop(c, "vfnarrow32", v(o.rn), 0, 0, DYNAMIC | Fp.ODD | Fp.FIRST));
   }),
-  row("fcvtl", "0 q 0 01110 0 sz 10000 10111 10 rn rd", (c, o) => {
+  row("fcvtl", "0 q 0 01110 0 sz 10000 10111 10 rn rd", "{2}{vd:sz16}, {vn:half}", (c, o) => {
     const a = o.q ? highHalf(c, v(o.rn)) : v(o.rn);
     c.b.writePair(slotOf(o.rd), vop(c, o.sz ? "vfwiden32" : "vfwiden16", a, 0, 0, DYNAMIC));
   }),
-  row("frecpx", "01 0 11110 1 sz 10000 11111 10 rn rd", (c, o) => {
+  row("frecpx", "01 0 11110 1 sz 10000 11111 10 rn rd", "{fd:sz}, {fn:sz}", (c, o) => {
     c.b.writePair(slotOf(o.rd), vop(c, `vfrecipX${floatWidth(o)}`, v(o.rn), 0, 0, Fp.FIRST));
   }),
-  row("urecpe", "0 q 0 01110 1 0 10000 11100 10 rn rd", (c, o) => {
+  row("urecpe", "0 q 0 01110 1 0 10000 11100 10 rn rd", "{vd:s}, {vn:s}", (c, o) => {
     setV(c, o.rd, vop(c, "vrecipU32", v(o.rn)), o.q);
   }),
-  row("ursqrte", "0 q 1 01110 1 0 10000 11100 10 rn rd", (c, o) => {
+  row("ursqrte", "0 q 1 01110 1 0 10000 11100 10 rn rd", "{vd:s}, {vn:s}", (c, o) => {
     setV(c, o.rd, vop(c, "vrsqrtU32", v(o.rn)), o.q);
   }),
-  row("shll", "0 q 1 01110 size 10000 10011 10 rn rd", (c, o) => {
-    const bits = widthOf(o.size);
-    const wide = vop(c, `vwiden${o.q ? "H" : "L"}U${bits}`, v(o.rn));
-    c.b.writePair(slotOf(o.rd), vop(c, `vshli${2 * bits}`, wide, 0, 0, bits));
-  }, isShort),
+  row(
+    "shll",
+    "0 q 1 01110 size 10000 10011 10 rn rd",
+    "{2}{vd:wide}, {vn:size}, #{lanebits}",
+    (c, o) => {
+      const bits = widthOf(o.size);
+      const wide = vop(c, `vwiden${o.q ? "H" : "L"}U${bits}`, v(o.rn));
+      c.b.writePair(slotOf(o.rd), vop(c, `vshli${2 * bits}`, wide, 0, 0, bits));
+    },
+    isShort,
+  ),
 ];
 
 // ---- registers of different widths ----
@@ -553,22 +615,36 @@ const DOUBLED: [name: string, three: string, element: string, f: Long][] = [
 
 const halfOf = (o: Fields) => o.q ? "H" : "L";
 
+const LONG_TEXT = "{2}{vd:wide}, {vn:size}, {vm:size}";
+
 function longRows(): FpRow[] {
   const rows = LONG.map(([name, u, opcode, f]) =>
-    row(name, `0 q ${u} 01110 size 1 rm ${opcode} 00 rn rd`, (c, o) => {
-      c.b.writePair(slotOf(o.rd), f(c, v(o.rn), v(o.rm), widthOf(o.size), halfOf(o), v(o.rd)));
-    }, isShort)
+    row(
+      name,
+      `0 q ${u} 01110 size 1 rm ${opcode} 00 rn rd`,
+      name.endsWith("w") ? "{2}{vd:wide}, {vn:wide}, {vm:size}" : LONG_TEXT,
+      (c, o) => {
+        c.b.writePair(slotOf(o.rd), f(c, v(o.rn), v(o.rm), widthOf(o.size), halfOf(o), v(o.rd)));
+      },
+      isShort,
+    )
   );
   for (const [name, opcode, , f] of DOUBLED) {
     rows.push(
-      row(name, `0 q 0 01110 size 1 rm ${opcode} 00 rn rd`, (c, o) => {
+      row(name, `0 q 0 01110 size 1 rm ${opcode} 00 rn rd`, LONG_TEXT, (c, o) => {
         c.b.writePair(slotOf(o.rd), f(c, v(o.rn), v(o.rm), widthOf(o.size), halfOf(o), v(o.rd)));
       }, isHalfOrWord),
-      row(name, `01 0 11110 size 1 rm ${opcode} 00 rn rd`, (c, o) => {
-        const bits = widthOf(o.size), old = firstLane(c, 2 * bits, v(o.rd));
-        const [a, b] = [o.rn, o.rm].map((n) => firstLane(c, bits, v(n)));
-        c.b.writePair(slotOf(o.rd), f(c, a, b, bits, "L", old));
-      }, isHalfOrWord),
+      row(
+        name,
+        `01 0 11110 size 1 rm ${opcode} 00 rn rd`,
+        "{fd:wide}, {fn:size}, {fm:size}",
+        (c, o) => {
+          const bits = widthOf(o.size), old = firstLane(c, 2 * bits, v(o.rd));
+          const [a, b] = [o.rn, o.rm].map((n) => firstLane(c, bits, v(n)));
+          c.b.writePair(slotOf(o.rd), f(c, a, b, bits, "L", old));
+        },
+        isHalfOrWord,
+      ),
     );
   }
   for (
@@ -579,11 +655,19 @@ function longRows(): FpRow[] {
       ["rsubhn", 1, "0110", highNarrow("vsub", true)],
     ] as const
   ) {
-    rows.push(row(name, `0 q ${u} 01110 size 1 rm ${opcode} 00 rn rd`, (c, o) => {
-      putHalf(c, o, f(c, v(o.rn), v(o.rm), widthOf(o.size), 0));
-    }, isShort));
+    rows.push(
+      row(
+        name,
+        `0 q ${u} 01110 size 1 rm ${opcode} 00 rn rd`,
+        "{2}{vd:size}, {vn:wide}, {vm:wide}",
+        (c, o) => {
+          putHalf(c, o, f(c, v(o.rn), v(o.rm), widthOf(o.size), 0));
+        },
+        isShort,
+      ),
+    );
   }
-  rows.push(row("pmull", "0 q 0 01110 size 1 rm 1110 00 rn rd", (c, o) => {
+  rows.push(row("pmull", "0 q 0 01110 size 1 rm 1110 00 rn rd", LONG_TEXT, (c, o) => {
     const op = `vpmull${halfOf(o)}${widthOf(o.size)}`;
     c.b.writePair(slotOf(o.rd), vop(c, op, v(o.rn), v(o.rm)));
   }, (f) => f.size === 0 || f.size === 3));
@@ -626,12 +710,12 @@ function elementRows(): FpRow[] {
   const scalar = (u: number, opcode: string) => `01 ${u} 11111 size l m rm4 ${opcode} h 0 rn rd`;
   const put = (c: FpContext, o: Fields, value: Value) => c.b.writePair(slotOf(o.rd), value);
   for (const [name, u, opcode, f, hasScalar] of ELEMENT) {
-    rows.push(row(name, vector(u, opcode), (c, o) => {
+    rows.push(row(name, vector(u, opcode), "{vd:size}, {vn:size}, {element}", (c, o) => {
       const bits = widthOf(o.size), a = hasScalar ? lowOf(c, o.rn, o.q) : v(o.rn);
       setV(c, o.rd, f(c, a, element(c, o, bits), bits, v(o.rd)), o.q);
     }, isHalfOrWord));
     if (!hasScalar) continue;
-    rows.push(row(name, scalar(u, opcode), (c, o) => {
+    rows.push(row(name, scalar(u, opcode), "{fd:size}, {fn:size}, {element}", (c, o) => {
       const bits = widthOf(o.size);
       put(c, o, f(c, firstLane(c, bits, v(o.rn)), element(c, o, bits), bits, v(o.rd)));
     }, isHalfOrWord));
@@ -644,19 +728,27 @@ function elementRows(): FpRow[] {
         ["mull", "1010", product(sign)],
       ] as const
     ) {
-      rows.push(row(sign.toLowerCase() + name, vector(u, opcode), (c, o) => {
-        const bits = widthOf(o.size);
-        put(c, o, f(c, v(o.rn), element(c, o, bits), bits, halfOf(o), v(o.rd)));
-      }, isHalfOrWord));
+      rows.push(
+        row(
+          sign.toLowerCase() + name,
+          vector(u, opcode),
+          "{2}{vd:wide}, {vn:size}, {element}",
+          (c, o) => {
+            const bits = widthOf(o.size);
+            put(c, o, f(c, v(o.rn), element(c, o, bits), bits, halfOf(o), v(o.rd)));
+          },
+          isHalfOrWord,
+        ),
+      );
     }
   }
   for (const [name, , opcode, f] of DOUBLED) {
     rows.push(
-      row(name, vector(0, opcode), (c, o) => {
+      row(name, vector(0, opcode), "{2}{vd:wide}, {vn:size}, {element}", (c, o) => {
         const bits = widthOf(o.size);
         put(c, o, f(c, v(o.rn), element(c, o, bits), bits, halfOf(o), v(o.rd)));
       }, isHalfOrWord),
-      row(name, scalar(0, opcode), (c, o) => {
+      row(name, scalar(0, opcode), "{fd:wide}, {fn:size}, {element}", (c, o) => {
         const bits = widthOf(o.size), old = firstLane(c, 2 * bits, v(o.rd));
         const a = firstLane(c, bits, v(o.rn));
         put(c, o, f(c, a, element(c, o, bits), bits, "L", old));
@@ -668,10 +760,10 @@ function elementRows(): FpRow[] {
     const isFloat = (o: Fields) => o.size === 2 || (o.size === 3 && o.l === 0);
     const width = (o: Fields) => o.size === 3 ? 64 : 32;
     rows.push(
-      row(name, vector(u, opcode), (c, o) => {
+      row(name, vector(u, opcode), "{vd:size}, {vn:size}, {element}", (c, o) => {
         put(c, o, f(c, v(o.rn), element(c, o, width(o)), width(o), v(o.rd), lowFlag(o.q)));
       }, (o) => isFloat(o) && (o.size === 2 || o.q === 1)),
-      row(name, scalar(u, opcode), (c, o) => {
+      row(name, scalar(u, opcode), "{fd:size}, {fn:size}, {element}", (c, o) => {
         put(c, o, f(c, v(o.rn), element(c, o, width(o)), width(o), v(o.rd), Fp.FIRST));
       }, isFloat),
     );
@@ -700,10 +792,12 @@ const hasManyLanes = (f: Fields) => f.size < 2 || (f.size === 2 && f.q === 1);
 function acrossRows(): FpRow[] {
   const rows: FpRow[] = [];
   const across = (name: string, u: number, opcode: string, op: string) =>
-    rows.push(row(name, `0 q ${u} 01110 size 11000 ${opcode} 10 rn rd`, (c, o) => {
-      const bits = widthOf(o.size), f = (x: Value, y: Value) => vop(c, `${op}${bits}`, x, y);
-      c.b.writePair(slotOf(o.rd), firstLane(c, bits, fold(c, v(o.rn), bits, o.q, f)));
-    }, hasManyLanes));
+    rows.push(
+      row(name, `0 q ${u} 01110 size 11000 ${opcode} 10 rn rd`, "{fd:size}, {vn:size}", (c, o) => {
+        const bits = widthOf(o.size), f = (x: Value, y: Value) => vop(c, `${op}${bits}`, x, y);
+        c.b.writePair(slotOf(o.rd), firstLane(c, bits, fold(c, v(o.rn), bits, o.q, f)));
+      }, hasManyLanes),
+    );
   across("smaxv", 0, "01010", "vmaxS");
   across("umaxv", 1, "01010", "vmaxU");
   across("sminv", 0, "11010", "vminS");
@@ -711,13 +805,19 @@ function acrossRows(): FpRow[] {
   across("addv", 0, "11011", "vadd");
   for (const [sign, u] of [["S", 0], ["U", 1]] as const) {
     rows.push(
-      row(`${sign.toLowerCase()}addlv`, `0 q ${u} 01110 size 11000 00011 10 rn rd`, (c, o) => {
-        const bits = widthOf(o.size), a = o.q ? v(o.rn) : c.b.vector(Op.vlow, v(o.rn));
-        // Pairs have room for the sum in twice the width, as all lanes together have.
-        const sums = vop(c, `vaddlp${sign}${bits}`, a);
-        const f = (x: Value, y: Value) => vop(c, `vadd${2 * bits}`, x, y);
-        c.b.writePair(slotOf(o.rd), firstLane(c, 2 * bits, fold(c, sums, 2 * bits, 1, f)));
-      }, hasManyLanes),
+      row(
+        `${sign.toLowerCase()}addlv`,
+        `0 q ${u} 01110 size 11000 00011 10 rn rd`,
+        "{fd:wide}, {vn:size}",
+        (c, o) => {
+          const bits = widthOf(o.size), a = o.q ? v(o.rn) : c.b.vector(Op.vlow, v(o.rn));
+          // Pairs have room for the sum in twice the width, as all lanes together have.
+          const sums = vop(c, `vaddlp${sign}${bits}`, a);
+          const f = (x: Value, y: Value) => vop(c, `vadd${2 * bits}`, x, y);
+          c.b.writePair(slotOf(o.rd), firstLane(c, 2 * bits, fold(c, sums, 2 * bits, 1, f)));
+        },
+        hasManyLanes,
+      ),
     );
   }
   for (
@@ -728,7 +828,7 @@ function acrossRows(): FpRow[] {
       ["fminv", 1, "01111", "vfmin32"],
     ] as const
   ) {
-    rows.push(row(name, `0 1 1 01110 ${a} 0 11000 ${opcode} 10 rn rd`, (c, o) => {
+    rows.push(row(name, `0 1 1 01110 ${a} 0 11000 ${opcode} 10 rn rd`, "{sd}, {vn:4s}", (c, o) => {
       // Neighbours first, then the pairs.
       const x = v(o.rn),
         pair = vop(c, op, vop(c, "vunzE32", x, x), vop(c, "vunzO32", x, x), 0, Fp.LOW);
@@ -736,7 +836,7 @@ function acrossRows(): FpRow[] {
       c.b.writePair(slotOf(o.rd), vop(c, op, pair, other, 0, Fp.FIRST));
     }));
   }
-  rows.push(row("addp", "01 0 11110 11 11000 11011 10 rn rd", (c, o) => {
+  rows.push(row("addp", "01 0 11110 11 11000 11011 10 rn rd", "{dd}, {vn:2d}", (c, o) => {
     setD(c, o.rd, c.b.add(c.b.read(slotOf(o.rn)), c.b.read(slotOf(o.rn) + 1)));
   }));
   for (
@@ -748,10 +848,12 @@ function acrossRows(): FpRow[] {
       ["fminp", 1, "01111", floatPlain("vfmin")],
     ] as const
   ) {
-    rows.push(row(name, `01 1 11110 ${a} sz 11000 ${opcode} 10 rn rd`, (c, o) => {
-      const bits = floatWidth(o), x = v(o.rn), y = vop(c, "vext", x, x, 0, bits / 8);
-      c.b.writePair(slotOf(o.rd), f(c, x, y, bits, 0, Fp.FIRST));
-    }));
+    rows.push(
+      row(name, `01 1 11110 ${a} sz 11000 ${opcode} 10 rn rd`, "{fd:sz}, {vn:two}", (c, o) => {
+        const bits = floatWidth(o), x = v(o.rn), y = vop(c, "vext", x, x, 0, bits / 8);
+        c.b.writePair(slotOf(o.rd), f(c, x, y, bits, 0, Fp.FIRST));
+      }),
+    );
   }
   return rows;
 }
@@ -760,7 +862,7 @@ function acrossRows(): FpRow[] {
 export const SIMD_ARITH_ROWS = (): FpRow[] => [
   ...SAME.flatMap(sameRows),
   ...BITWISE.map(([name, u, size, f]) =>
-    row(name, `0 q ${u} 01110 ${size} 1 rm 00011 1 rn rd`, (c, o) => {
+    row(name, `0 q ${u} 01110 ${size} 1 rm 00011 1 rn rd`, "{vd:b}, {vn:b}, {vm:b}", (c, o) => {
       setV(c, o.rd, f(c, v(o.rn), v(o.rm), v(o.rd)), o.q);
     })
   ),

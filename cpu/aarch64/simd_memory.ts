@@ -32,6 +32,8 @@ function store(c: FpContext, n: number, log2: number, base: Value, offset: numbe
   else c.b.store(STORES[log2], base, offset, c.b.read(slotOf(n)));
 }
 
+/** Names of registers by log2 of their bytes. */
+const LETTERS = "bhsdq";
 /** A row for each size of an access: the bits of `size` and of the high bit of `opc`. */
 const SIZES = [["00", "0"], ["01", "0"], ["10", "0"], ["11", "0"], ["00", "1"]] as const;
 
@@ -39,25 +41,30 @@ function singleRows(): FpRow[] {
   return SIZES.flatMap(([size, high], log2) =>
     [[0, "str", store], [1, "ldr", load]].flatMap((entry) => {
       const [isLoad, name, access] = entry as [number, string, typeof load];
-      const start = `${size} 111 1 0`, kind = `${high}${isLoad}`;
+      const start = `${size} 111 1 0`, rt = `{${LETTERS[log2]}t}`, kind = `${high}${isLoad}`;
       return [
-        row(name, `${start}1 ${kind} imm12 rn rt`, (c, o) => {
+        row(name, `${start}1 ${kind} imm12 rn rt`, `${rt}, {offset12:${log2}}`, (c, o) => {
           access(c, o.rt, log2, c.xsp(o.rn), o.imm12 * 2 ** log2);
         }),
-        row(name.replace("r", "ur"), `${start}0 ${kind} 0 imm9 00 rn rt`, (c, o) => {
-          access(c, o.rt, log2, c.xsp(o.rn), o.imm9);
-        }),
-        row(name, `${start}0 ${kind} 0 imm9 01 rn rt`, (c, o) => {
+        row(
+          name.replace("r", "ur"),
+          `${start}0 ${kind} 0 imm9 00 rn rt`,
+          `${rt}, {offset9}`,
+          (c, o) => {
+            access(c, o.rt, log2, c.xsp(o.rn), o.imm9);
+          },
+        ),
+        row(name, `${start}0 ${kind} 0 imm9 01 rn rt`, `${rt}, {post9}`, (c, o) => {
           const base = c.xsp(o.rn);
           access(c, o.rt, log2, base, 0);
           c.setXsp(o.rn, c.b.add(base, c.b.imm(o.imm9)));
         }),
-        row(name, `${start}0 ${kind} 0 imm9 11 rn rt`, (c, o) => {
+        row(name, `${start}0 ${kind} 0 imm9 11 rn rt`, `${rt}, {pre9}`, (c, o) => {
           const base = c.xsp(o.rn);
           access(c, o.rt, log2, base, o.imm9);
           c.setXsp(o.rn, c.b.add(base, c.b.imm(o.imm9)));
         }),
-        row(name, `${start}0 ${kind} 1 rm option s 10 rn rt`, (c, o) => {
+        row(name, `${start}0 ${kind} 1 rm option s 10 rn rt`, `${rt}, {index:${log2}}`, (c, o) => {
           access(c, o.rt, log2, c.b.add(c.xsp(o.rn), extended(c, o, o.s ? log2 : 0)), 0);
         }, (o) => (o.option & 2) !== 0),
       ];
@@ -74,7 +81,7 @@ function extended(c: FpContext, o: Fields, by: number): Value {
 
 function literalRows(): FpRow[] {
   return ["00", "01", "10"].map((opc, i) =>
-    row("ldr", `${opc} 011 1 00 imm19 rt`, (c, o) => {
+    row("ldr", `${opc} 011 1 00 imm19 rt`, `{${LETTERS[2 + i]}t}, {target19}`, (c, o) => {
       load(c, o.rt, 2 + i, c.b.imm(c.pc + 4 * o.imm19), 0);
     })
   );
@@ -91,12 +98,22 @@ function pairRows(): FpRow[] {
     MODES.flatMap(([suffix, bits, before, writes]) =>
       [[0, "st", store], [1, "ld", load]].map((entry) => {
         const [l, name, access] = entry as [number, string, typeof load];
-        return row(`${name}${suffix}`, `${opc} 101 1 0 ${bits} ${l} imm7 rt2 rn rt`, (c, o) => {
-          const size = 4 << i, offset = o.imm7 * size, base = c.xsp(o.rn), at = before ? offset : 0;
-          access(c, o.rt, 2 + i, base, at);
-          access(c, o.rt2, 2 + i, base, at + size);
-          if (writes) c.setXsp(o.rn, c.b.add(base, c.b.imm(offset)));
-        });
+        const r = LETTERS[2 + i], mode = before ? (writes ? "pre7" : "offset7") : "post7";
+        const text = `{${r}t}, {${r}t2}, {${mode}:${2 + i}}`;
+        return row(
+          `${name}${suffix}`,
+          `${opc} 101 1 0 ${bits} ${l} imm7 rt2 rn rt`,
+          text,
+          (c, o) => {
+            const size = 4 << i,
+              offset = o.imm7 * size,
+              base = c.xsp(o.rn),
+              at = before ? offset : 0;
+            access(c, o.rt, 2 + i, base, at);
+            access(c, o.rt2, 2 + i, base, at + size);
+            if (writes) c.setXsp(o.rn, c.b.add(base, c.b.imm(offset)));
+          },
+        );
       })
     )
   );
@@ -243,20 +260,32 @@ function multipleRows(): FpRow[] {
     return [[0, "st", storeMultiple], [1, "ld", loadMultiple]].flatMap((entry) => {
       const [l, name, access] = entry as [number, string, typeof loadMultiple];
       return [
-        row(`${name}${structures}`, `0 q 0011000 ${l} 000000 ${opcode} size rn rt`, (c, o) => {
-          access(c, o, count, structures);
-        }, when),
-        row(`${name}${structures}`, `0 q 0011001 ${l} 0 rm ${opcode} size rn rt`, (c, o) => {
-          access(c, o, count, structures);
-          advance(c, o, count * (o.q ? 16 : 8));
-        }, when),
+        row(
+          `${name}${structures}`,
+          `0 q 0011000 ${l} 000000 ${opcode} size rn rt`,
+          `{list:${count}}, [{rnsp64}]`,
+          (c, o) => {
+            access(c, o, count, structures);
+          },
+          when,
+        ),
+        row(
+          `${name}${structures}`,
+          `0 q 0011001 ${l} 0 rm ${opcode} size rn rt`,
+          `{list:${count}}, [{rnsp64}], {step:${count}}`,
+          (c, o) => {
+            access(c, o, count, structures);
+            advance(c, o, count * (o.q ? 16 : 8));
+          },
+          when,
+        ),
       ];
     });
   });
 }
 
 /** Width and lane of a single structure, by the highest bits of its opcode. */
-function laneOf(o: Fields, opcode: number): { log2: number; index: number } {
+export function laneOf(o: Fields, opcode: number): { log2: number; index: number } {
   if (opcode === 0) return { log2: 0, index: o.q << 3 | o.s << 2 | o.size };
   if (opcode === 1) return { log2: 1, index: o.q << 2 | o.s << 1 | o.size >> 1 };
   return o.size === 0 ? { log2: 2, index: o.q << 1 | o.s } : { log2: 3, index: o.q };
@@ -305,6 +334,7 @@ function singleStructureRows(): FpRow[] {
         const name = `${l ? "ld" : "st"}${count}${opcode === 3 ? "r" : ""}`;
         const access = (c: FpContext, o: Fields) =>
           opcode === 3 ? replicate(c, o, count) : singleStructures(c, o, opcode, count, l === 1);
+        const list = opcode === 3 ? `{list:${count}}` : `{lanelist:${count}${opcode}}`;
         const when = (o: Fields) =>
           opcode === 0 ||
           (opcode === 1
@@ -316,12 +346,21 @@ function singleStructureRows(): FpRow[] {
           row(
             name,
             `0 q 0011010 ${l} ${r} 00000 ${bits} s size rn rt`,
+            `${list}, [{rnsp64}]`,
             (c, o) => void access(c, o),
             when,
           ),
-          row(name, `0 q 0011011 ${l} ${r} rm ${bits} s size rn rt`, (c, o) => {
-            advance(c, o, access(c, o));
-          }, when),
+          row(
+            name,
+            `0 q 0011011 ${l} ${r} rm ${bits} s size rn rt`,
+            `${list}, [{rnsp64}], {${
+              opcode === 3 ? "replicatedstep" : "lanestep"
+            }:${count}${opcode}}`,
+            (c, o) => {
+              advance(c, o, access(c, o));
+            },
+            when,
+          ),
         );
       }
     }

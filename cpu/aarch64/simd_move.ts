@@ -40,26 +40,26 @@ function setLane(c: FpContext, n: number, bits: number, index: number, value: Va
 }
 
 const copyRows = (): FpRow[] => [
-  row("dup", "0 q 0 01110000 imm5 0 0000 1 rn rd", (c, o) => {
+  row("dup", "0 q 0 01110000 imm5 0 0000 1 rn rd", "{vd:imm5}, {en:imm5}", (c, o) => {
     setV(c, o.rd, duplicate(c, v(o.rn), widthOf(o), indexOf(o)), o.q);
   }, (o) => hasWidth(o) && (o.q === 1 || widthOf(o) < 64)),
-  row("dup", "01 0 11110000 imm5 0 0000 1 rn rd", (c, o) => {
+  row("dup", "01 0 11110000 imm5 0 0000 1 rn rd", "{fd:imm5}, {en:imm5}", (c, o) => {
     setD(c, o.rd, lane(c, o.rn, widthOf(o), indexOf(o), "U"));
   }, hasWidth),
-  row("dup", "0 q 0 01110000 imm5 0 0001 1 rn rd", (c, o) => {
+  row("dup", "0 q 0 01110000 imm5 0 0001 1 rn rd", "{vd:imm5}, {rnlane}", (c, o) => {
     setV(c, o.rd, vop(c, `vsplat${widthOf(o)}`, c.x(o.rn)), o.q);
   }, (o) => hasWidth(o) && (o.q === 1 || widthOf(o) < 64)),
-  row("smov", "0 q 0 01110000 imm5 0 0101 1 rn rd", (c, o) => {
+  row("smov", "0 q 0 01110000 imm5 0 0101 1 rn rd", "{rdq}, {en:imm5}", (c, o) => {
     const value = lane(c, o.rn, widthOf(o), indexOf(o), "S");
     c.setX(o.rd, o.q ? value : c.b.zext32(value));
   }, (o) => hasWidth(o) && widthOf(o) <= (o.q ? 32 : 16)),
-  row("umov", "0 q 0 01110000 imm5 0 0111 1 rn rd", (c, o) => {
+  row("umov", "0 q 0 01110000 imm5 0 0111 1 rn rd", "{rdq}, {en:imm5}", (c, o) => {
     c.setX(o.rd, lane(c, o.rn, widthOf(o), indexOf(o), "U"));
   }, (o) => hasWidth(o) && (widthOf(o) === 64) === (o.q === 1)),
-  row("ins", "0 1 0 01110000 imm5 0 0011 1 rn rd", (c, o) => {
+  row("ins", "0 1 0 01110000 imm5 0 0011 1 rn rd", "{ed:imm5}, {rnlane}", (c, o) => {
     setLane(c, o.rd, widthOf(o), indexOf(o), c.x(o.rn));
   }, hasWidth),
-  row("ins", "0 1 1 01110000 imm5 0 imm4 1 rn rd", (c, o) => {
+  row("ins", "0 1 1 01110000 imm5 0 imm4 1 rn rd", "{ed:imm5}, {en:imm4}", (c, o) => {
     const bits = widthOf(o), from = o.imm4 >> Math.log2(bits / 8);
     setLane(c, o.rd, bits, indexOf(o), lane(c, o.rn, bits, from, "U"));
   }, hasWidth),
@@ -104,19 +104,25 @@ function lookUp(c: FpContext, o: Fields, indices: Value): Value {
 
 const permuteRows = (): FpRow[] => [
   ...PERMUTE.map(([name, opcode, op, long]) =>
-    row(name, `0 q 001110 size 0 rm 0 ${opcode} 10 rn rd`, (c, o) => {
-      setV(c, o.rd, permute(c, o, name, op, long), o.q);
-    }, (o) => o.size < 3 || o.q === 1)
+    row(
+      name,
+      `0 q 001110 size 0 rm 0 ${opcode} 10 rn rd`,
+      "{vd:size}, {vn:size}, {vm:size}",
+      (c, o) => {
+        setV(c, o.rd, permute(c, o, name, op, long), o.q);
+      },
+      (o) => o.size < 3 || o.q === 1,
+    )
   ),
-  row("ext", "0 q 101110 00 0 rm 0 imm4 0 rn rd", (c, o) => {
+  row("ext", "0 q 101110 00 0 rm 0 imm4 0 rn rd", "{vd:b}, {vn:b}, {vm:b}, #{imm4}", (c, o) => {
     if (o.q) return c.b.writePair(slotOf(o.rd), vop(c, "vext", v(o.rn), v(o.rm), 0, o.imm4));
     const joined = vop(c, "vzipL64", v(o.rn), v(o.rm));
     setV(c, o.rd, vop(c, "vext", joined, joined, 0, o.imm4), 0);
   }, (o) => o.q === 1 || o.imm4 < 8),
-  row("tbl", "0 q 001110 00 0 rm 0 len 0 00 rn rd", (c, o) => {
+  row("tbl", "0 q 001110 00 0 rm 0 len 0 00 rn rd", "{vd:b}, {table}, {vm:b}", (c, o) => {
     setV(c, o.rd, lookUp(c, o, v(o.rm)), o.q);
   }),
-  row("tbx", "0 q 001110 00 0 rm 0 len 1 00 rn rd", (c, o) => {
+  row("tbx", "0 q 001110 00 0 rm 0 len 1 00 rn rd", "{vd:b}, {table}, {vm:b}", (c, o) => {
     const beyond = vop(c, "vgeU8", v(o.rm), splat(c, 8, 16 * (o.len + 1)));
     setV(c, o.rd, vop(c, "vsel", v(o.rd), lookUp(c, o, v(o.rm)), beyond), o.q);
   }),
@@ -157,7 +163,8 @@ function immediate(c: FpContext, o: Fields): void {
 const immediateRows = (): FpRow[] => {
   const pattern = "0 q op 0111100000 abc cmode 01 defgh rd";
   const isOr = (o: Fields) => o.cmode < 12 && (o.cmode & 1) === 1;
-  const named = (name: string, when: (o: Fields) => boolean) => row(name, pattern, immediate, when);
+  const named = (name: string, when: (o: Fields) => boolean) =>
+    row(name, pattern, "{immediate}", immediate, when);
   return [
     named("orr", (o) => isOr(o) && o.op === 0),
     named("bic", (o) => isOr(o) && o.op === 1),
@@ -179,27 +186,57 @@ const cryptoRows = (): FpRow[] => {
   const sha256 = (kind: number) => (c: FpContext, o: Fields) =>
     put(c, o, vop(c, "vsha256", v(o.rd), v(o.rn), v(o.rm), kind));
   return [
-    row("aese", aes("00100"), (c, o) => put(c, o, vop(c, "vaesEnc", v(o.rd), v(o.rn)))),
-    row("aesd", aes("00101"), (c, o) => put(c, o, vop(c, "vaesDec", v(o.rd), v(o.rn)))),
-    row("aesmc", aes("00110"), (c, o) => put(c, o, vop(c, "vaesMix", v(o.rn)))),
-    row("aesimc", aes("00111"), (c, o) => put(c, o, vop(c, "vaesUnmix", v(o.rn)))),
-    row("sha1c", three("000"), sha1(0)),
-    row("sha1p", three("001"), sha1(1)),
-    row("sha1m", three("010"), sha1(2)),
-    row("sha1su0", three("011"), (c, o) => {
+    row(
+      "aese",
+      aes("00100"),
+      "{vd:16b}, {vn:16b}",
+      (c, o) => put(c, o, vop(c, "vaesEnc", v(o.rd), v(o.rn))),
+    ),
+    row(
+      "aesd",
+      aes("00101"),
+      "{vd:16b}, {vn:16b}",
+      (c, o) => put(c, o, vop(c, "vaesDec", v(o.rd), v(o.rn))),
+    ),
+    row(
+      "aesmc",
+      aes("00110"),
+      "{vd:16b}, {vn:16b}",
+      (c, o) => put(c, o, vop(c, "vaesMix", v(o.rn))),
+    ),
+    row(
+      "aesimc",
+      aes("00111"),
+      "{vd:16b}, {vn:16b}",
+      (c, o) => put(c, o, vop(c, "vaesUnmix", v(o.rn))),
+    ),
+    row("sha1c", three("000"), "{qd}, {sn}, {vm:4s}", sha1(0)),
+    row("sha1p", three("001"), "{qd}, {sn}, {vm:4s}", sha1(1)),
+    row("sha1m", three("010"), "{qd}, {sn}, {vm:4s}", sha1(2)),
+    row("sha1su0", three("011"), "{vd:4s}, {vn:4s}, {vm:4s}", (c, o) => {
       put(c, o, vop(c, "vsha1su0", v(o.rd), v(o.rn), v(o.rm)));
     }),
-    row("sha256h", three("100"), sha256(0)),
-    row("sha256h2", three("101"), sha256(1)),
-    row("sha256su1", three("110"), (c, o) => {
+    row("sha256h", three("100"), "{qd}, {qn}, {vm:4s}", sha256(0)),
+    row("sha256h2", three("101"), "{qd}, {qn}, {vm:4s}", sha256(1)),
+    row("sha256su1", three("110"), "{vd:4s}, {vn:4s}, {vm:4s}", (c, o) => {
       put(c, o, vop(c, "vsha256su1", v(o.rd), v(o.rn), v(o.rm)));
     }),
-    row("sha1h", two("00000"), (c, o) => {
+    row("sha1h", two("00000"), "{sd}, {sn}", (c, o) => {
       const word = c.b.rotr32(c.b.read(slotOf(o.rn)), c.b.imm(2));
       setD(c, o.rd, c.b.zext32(word));
     }),
-    row("sha1su1", two("00001"), (c, o) => put(c, o, vop(c, "vsha1su1", v(o.rd), v(o.rn)))),
-    row("sha256su0", two("00010"), (c, o) => put(c, o, vop(c, "vsha256su0", v(o.rd), v(o.rn)))),
+    row(
+      "sha1su1",
+      two("00001"),
+      "{vd:4s}, {vn:4s}",
+      (c, o) => put(c, o, vop(c, "vsha1su1", v(o.rd), v(o.rn))),
+    ),
+    row(
+      "sha256su0",
+      two("00010"),
+      "{vd:4s}, {vn:4s}",
+      (c, o) => put(c, o, vop(c, "vsha256su0", v(o.rd), v(o.rn))),
+    ),
   ];
 };
 

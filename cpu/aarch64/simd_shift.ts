@@ -123,43 +123,52 @@ export function SIMD_SHIFT_ROWS(): FpRow[] {
   const scalar = (u: number, opcode: string) => `01 ${u} 111110 immh immb ${opcode} 1 rn rd`;
   for (const [name, u, opcode, f, by, hasScalar] of SHIFTS) {
     const saturates = name.includes("q");
-    rows.push(row(name, vector(u, opcode), (c, o) => {
+    const amount = by === rightBy ? "#{right}" : "#{left}";
+    rows.push(row(name, vector(u, opcode), `{vd:immh}, {vn:immh}, ${amount}`, (c, o) => {
       const a = saturates && !o.q ? c.b.vector(Op.vlow, v(o.rn)) : v(o.rn);
       setV(c, o.rd, f(c, a, widthOf(o), by(o), v(o.rd)), o.q);
     }, hasLanes));
     if (!hasScalar) continue;
-    rows.push(row(name, scalar(u, opcode), (c, o) => {
+    rows.push(row(name, scalar(u, opcode), `{fd:immh}, {fn:immh}, ${amount}`, (c, o) => {
       const bits = widthOf(o), a = saturates ? firstLane(c, bits, v(o.rn)) : v(o.rn);
       c.b.writePair(slotOf(o.rd), firstLane(c, bits, f(c, a, bits, by(o), v(o.rd))));
     }, hasScalar));
   }
   for (const [name, u, opcode, f, narrow, hasScalar] of NARROW) {
     const j = narrow === "vtrunc" ? 0 : SAT;
-    rows.push(row(name, vector(u, opcode), (c, o) => {
+    rows.push(row(name, vector(u, opcode), "{2}{vd:immh}, {vn:immhwide}, #{right}", (c, o) => {
       const bits = widthOf(o), shifted = f(c, v(o.rn), 2 * bits, rightBy(o), 0);
       putHalf(c, o, vop(c, `${narrow}${bits}`, shifted, 0, 0, j));
     }, isNarrow));
     if (!hasScalar) continue;
-    rows.push(row(name, scalar(u, opcode), (c, o) => {
+    rows.push(row(name, scalar(u, opcode), "{fd:immh}, {fn:immhwide}, #{right}", (c, o) => {
       const bits = widthOf(o), a = firstLane(c, 2 * bits, v(o.rn));
       const shifted = f(c, a, 2 * bits, rightBy(o), 0);
       c.b.writePair(slotOf(o.rd), vop(c, `${narrow}${bits}`, shifted, 0, 0, j));
     }, isNarrow));
   }
   for (const [sign, u] of [["S", 0], ["U", 1]] as const) {
-    rows.push(row(`${sign.toLowerCase()}shll`, vector(u, "10100"), (c, o) => {
-      const bits = widthOf(o), wide = vop(c, `vwiden${o.q ? "H" : "L"}${sign}${bits}`, v(o.rn));
-      const n = leftBy(o);
-      c.b.writePair(slotOf(o.rd), n === 0 ? wide : vop(c, `vshli${2 * bits}`, wide, 0, 0, n));
-    }, isNarrow));
+    rows.push(
+      row(
+        `${sign.toLowerCase()}shll`,
+        vector(u, "10100"),
+        "{2}{vd:immhwide}, {vn:immh}, #{left}",
+        (c, o) => {
+          const bits = widthOf(o), wide = vop(c, `vwiden${o.q ? "H" : "L"}${sign}${bits}`, v(o.rn));
+          const n = leftBy(o);
+          c.b.writePair(slotOf(o.rd), n === 0 ? wide : vop(c, `vshli${2 * bits}`, wide, 0, 0, n));
+        },
+        isNarrow,
+      ),
+    );
   }
   for (const [name, u, opcode, op, mode] of FIXED) {
     rows.push(
-      row(name, vector(u, opcode), (c, o) => {
+      row(name, vector(u, opcode), "{vd:immh}, {vn:immh}, #{right}", (c, o) => {
         const j = rightBy(o) << 16 | mode | (o.q ? 0 : Fp.LOW);
         c.b.writePair(slotOf(o.rd), vop(c, `${op}${widthOf(o)}`, v(o.rn), 0, 0, j));
       }, hasFloats),
-      row(name, scalar(u, opcode), (c, o) => {
+      row(name, scalar(u, opcode), "{fd:immh}, {fn:immh}, #{right}", (c, o) => {
         const j = rightBy(o) << 16 | mode | Fp.FIRST;
         c.b.writePair(slotOf(o.rd), vop(c, `${op}${widthOf(o)}`, v(o.rn), 0, 0, j));
       }, (o) => o.immh >= 4),
