@@ -298,8 +298,9 @@ export class NativeTier implements SystemTier {
     this.#arena.all8.fill(0, EXTENTS_OFFSET, EXTENTS_OFFSET + 16 * EXTENTS);
   }
 
-  /** Ends compilers that still run, remembers what there is for the next run, and frees the helper. */
+  /** Ends compilers that still run, remembers what there is for the next run, and frees the helper; once. */
   close(): void {
+    if (this.#closed) return;
     this.#remember();
     this.#closed = true;
     for (const translation of this.#translations.values()) translation.dropped = true;

@@ -56,7 +56,7 @@ export function nativeTier(
   begin: () => Promise<void>;
   /** Does so if an earlier run of the program left translations. */
   resume: () => Promise<void>;
-  /** Frees it. */
+  /** Frees it; once is enough. */
   close: () => Promise<void>;
 } {
   let tier: NativeTier | undefined, closed = false, begun = false;
@@ -116,8 +116,8 @@ export function nativeTier(
       });
     },
     close: () => {
+      if (!closed) tier?.close();
       closed = true;
-      tier?.close();
       return Promise.resolve();
     },
   };

@@ -9,7 +9,7 @@
  * @module
  */
 import type { CpuOptions } from "../cpu/engine/cpu.ts";
-import type { TierFactory } from "../cpu/engine/tier.ts";
+import type { SystemTier, TierServices } from "../cpu/engine/tier.ts";
 import { ALL_PASSES, type PassOptions } from "../cpu/ir/builder.ts";
 import { WasmTier } from "../cpu/wasm/tier.ts";
 import type { UserMachineOptions } from "../machine/machine.ts";
@@ -24,7 +24,10 @@ if (native) addEventListener("unload", () => native[Symbol.dispose]());
 
 /** Makes each tier that compiles, on a CPU of its own: a new tier needs a line here and one in suite.ts. */
 const FACTORIES: Readonly<
-  Record<Exclude<Tier, "auto" | "interp">, (space: AddressSpace) => TierFactory>
+  Record<
+    Exclude<Tier, "auto" | "interp">,
+    (space: AddressSpace) => (services: TierServices) => SystemTier
+  >
 > = {
   wasm: (space) => (services) => new WasmTier(space.arena, services),
   native: (space) => {
@@ -71,8 +74,6 @@ export function seeded(seed: number): number {
 
 /** The tier in which guest code is executed. */
 export const TIER: Tier = CONFIGURATION.tier;
-/** The same for machines in system mode, which have no native tier. */
-export const SYSTEM_TIER = TIER === "native" ? "auto" : TIER;
 /** Whether {@linkcode TIER} compiles everything before its first execution. */
 export const COMPILED: boolean = TIER !== "auto" && TIER !== "interp";
 /** The tier that is compared with the interpreter where both are run; wasm unless another is asked for. */
@@ -94,6 +95,11 @@ export const CONFIGURED: Pick<UserMachineOptions, "tier" | "passes"> = {
 /** Options of a CPU that compiles everything at its first execution, or after `heat` samples. */
 export function compiling(space: AddressSpace, heat = 0): CpuOptions {
   return { passes: PASSES, tier: FACTORIES[COMPILER](space), heat };
+}
+
+/** Makes the tier that is compared with the interpreter, for a CPU in system mode whose RAM is given. */
+export function compiler(ram: AddressSpace): (services: TierServices) => SystemTier {
+  return FACTORIES[COMPILER](ram);
 }
 
 /** What every CPU that is not a machine's is made with. */

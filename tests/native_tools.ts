@@ -4,11 +4,11 @@ import { Cache } from "../ffi/cache.ts";
 import { Compiler } from "../ffi/compiler.ts";
 import { Helper } from "../ffi/helper.ts";
 import { NativeTier } from "../ffi/tier.ts";
-import type { TierFactory } from "../cpu/engine/tier.ts";
+import type { SystemTier, TierServices } from "../cpu/engine/tier.ts";
 import type { AddressSpace } from "../mmu/address_space.ts";
 
 /** Makes a tier for the CPU of an address space. */
-export type MakeTier = (space: AddressSpace) => TierFactory;
+export type MakeTier = (space: AddressSpace) => (services: TierServices) => SystemTier;
 
 /** A builder with a temporary cache, a built helper, and what makes tiers. */
 export interface NativeTools extends Disposable {

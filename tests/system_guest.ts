@@ -5,7 +5,7 @@
  */
 import { fail } from "@std/assert";
 import { SystemMachine, type SystemMachineOptions } from "../machine/system/machine.ts";
-import { SYSTEM_TIER } from "./configuration.ts";
+import { TIER } from "./configuration.ts";
 import { file, run } from "./emulator.ts";
 
 /** What it takes to build them. */
@@ -69,7 +69,7 @@ export async function runMachine(
   });
   await using machine = await SystemMachine.create({
     memory: 64 << 20,
-    tier: SYSTEM_TIER,
+    tier: TIER,
     ...(dialogue.length > 0 ? { stdin } : {}),
     ...options,
     stdout: (bytes) => {

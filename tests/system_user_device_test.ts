@@ -9,7 +9,7 @@ import {
   type DeviceSpec,
   parseDevice,
 } from "../machine/system/user_device.ts";
-import { SYSTEM_TIER } from "./configuration.ts";
+import { TIER } from "./configuration.ts";
 import { file } from "./emulator.ts";
 import { BARE_METAL_GCC, buildBareMetal, runMachine } from "./system_guest.ts";
 import { testWith } from "./tools.ts";
@@ -74,7 +74,7 @@ const run = (
   report: (text: string) => void = () => {},
 ) =>
   SystemMachine.create({
-    tier: SYSTEM_TIER,
+    tier: TIER,
     bios: "none",
     kernel,
     devices,

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { SystemMachine } from "../machine/system/machine.ts";
-import { SYSTEM_TIER } from "./configuration.ts";
+import { TIER } from "./configuration.ts";
 import { xorshiftBelow } from "./xorshift.ts";
 
 const CSRS = [
@@ -67,7 +67,7 @@ for (const xlen of [64, 32] as const) {
         // The built-in SBI for some: S-mode then.
         ...(seed % 3 === 0 ? {} : { bios: "none" as const }),
         kernel: program,
-        tier: SYSTEM_TIER,
+        tier: TIER,
         xlen,
         memory: 1 << 23,
         harts: 1 + seed % 2,
