@@ -37,7 +37,11 @@ function commonOptions(args: SystemArguments): SystemLoadOptions {
     stdin: "inherit",
     stdout: "inherit",
     drives: values.drive ?? [],
+    shares: values.share ?? [],
+    devices: values.device ?? [],
   };
+  const network = values.net?.[0], dump = values["dump-wasm"]?.[0];
+  if (network !== undefined) options.network = network;
   if (trace) options.trace = trace;
   if (backdoor !== undefined) options.backdoor = backdoor;
   if (errors === "report" || errors === "stop") options.backdoorErrors = errors;
@@ -49,6 +53,12 @@ function commonOptions(args: SystemArguments): SystemLoadOptions {
     options.tier = tier;
   } else if (tier !== undefined) {
     throw usage(`--tier ${tier}: one of auto, interp, wasm, native`);
+  }
+  if (dump !== undefined) {
+    if (tier === "interp" || tier === "native") {
+      throw usage(`--dump-wasm ${dump}: with --tier=${tier} there is nothing to dump`);
+    }
+    options.dumpWasm = dump;
   }
   return options;
 }
@@ -62,8 +72,6 @@ async function loadMachine(path: string, args: SystemArguments): Promise<SystemM
   const known = MADE.find((name) => values[name] !== undefined) ??
     (flags.has("icount") ? "icount" : memory !== undefined ? "memory" : undefined);
   if (known) throw usage(`--${known}: the snapshot ${path} says it; leave it out`);
-  const outside = ["net", "share", "device"].find((name) => values[name] !== undefined);
-  if (outside) throw usage(`--${outside}: not for a machine that comes from a snapshot`);
   if (program.length > 0) throw usage(`${program[0]}: the snapshot ${path} has its program`);
   return await SystemMachine.load(path, commonOptions(args));
 }
@@ -100,8 +108,6 @@ function optionsOf(args: SystemArguments): SystemMachineOptions {
   const options: SystemMachineOptions = {
     ...commonOptions(args),
     icount: flags.has("icount"),
-    shares: values.share ?? [],
-    devices: values.device ?? [],
   };
   const harts = number("smp", [1, 2, 3, 4, 5, 6, 7, 8]), xlen = number("xlen", [32, 64]);
   const initrd = one("initrd"), append = one("append");
@@ -112,8 +118,6 @@ function optionsOf(args: SystemArguments): SystemMachineOptions {
   if (harts !== undefined) options.harts = harts;
   if (xlen !== undefined) options.xlen = xlen as 32 | 64;
   if (memory !== undefined) options.memory = memory;
-  const network = one("net");
-  if (network !== undefined) options.network = network;
   if (virtio !== undefined) options.virtio = virtio;
   return options;
 }

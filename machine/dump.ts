@@ -16,6 +16,9 @@ function attempt(what: string, write: () => void): void {
   }
 }
 
+/** A guest address as text; those of the upper half of 64 bits are negative numbers. */
+const address = (pc: number) => BigInt.asUintN(64, BigInt(pc)).toString(16);
+
 /**
  * Writes `region_<address>.wasm` and `region_<address>.txt` for each module; when an address is compiled again, with a
  * number behind it.
@@ -23,7 +26,7 @@ function attempt(what: string, write: () => void): void {
  * @param directory Is created if it is not there.
  * @throws {MachineError} If it can't be; later, if a file can't be written.
  */
-export function wasmDump(directory: string, cpu: Cpu): WasmDump {
+export function wasmDump(directory: string, cpu: Pick<Cpu, "disassemble">): WasmDump {
   const written = new Map<number, number>();
   attempt(`create ${directory}`, () => Deno.mkdirSync(directory, { recursive: true }));
   return {
@@ -31,7 +34,7 @@ export function wasmDump(directory: string, cpu: Cpu): WasmDump {
     write: (pc, bytes, listing) => {
       const count = (written.get(pc) ?? 0) + 1;
       written.set(pc, count);
-      const base = `${directory}/region_${pc.toString(16)}${count > 1 ? `_${count}` : ""}`;
+      const base = `${directory}/region_${address(pc)}${count > 1 ? `_${count}` : ""}`;
       attempt(`write ${base}.wasm`, () => Deno.writeFileSync(`${base}.wasm`, bytes));
       attempt(`write ${base}.txt`, () => Deno.writeTextFileSync(`${base}.txt`, listing));
     },

@@ -113,7 +113,7 @@ export class Guest implements Link {
   readonly udp: { from: number; port: number; toPort: number; bytes: Uint8Array }[] = [];
   /** Segments that are for no connection. */
   readonly segments: Segment[] = [];
-  readonly #network: UserNetwork;
+  #network: UserNetwork;
   readonly #connections = new Map<string, GuestConnection>();
   readonly #accepting = new Map<number, (connection: GuestConnection) => void>();
   #changed = Promise.withResolvers<void>();
@@ -125,6 +125,12 @@ export class Guest implements Link {
     this.#network = network;
     network.attach(this);
     network.restart();
+  }
+
+  /** Goes on at another network, as after a snapshot: it knows nothing of that. */
+  moveTo(network: UserNetwork): void {
+    this.#network = network;
+    network.attach(this);
   }
 
   ready(): boolean {

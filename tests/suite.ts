@@ -142,6 +142,10 @@ export const FUNCTIONAL: Readonly<
     where: isPlainWasm,
     why: "is about system mode, whose machines have no choice of passes and no native tier",
   },
+  system_attached_test: {
+    where: isPlainWasm,
+    why: "is about system mode, whose machines have no choice of passes and no native tier",
+  },
   system_devices_test: {
     where: () => false,
     why: "calls parts of system mode directly",

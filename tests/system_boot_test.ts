@@ -133,8 +133,11 @@ Deno.test("the command line gives the guest's status when it powers off with one
     // li a0, 0x100000; li a1, 7 << 16 | 0x3333; sw a1, 0(a0); j .
     const code = [0x00100537, 0x000735b7, 0x33358593, 0x00b52023, 0x0000006f];
     await Deno.writeFile(`${folder}/raw`, new Uint8Array(new Uint32Array(code).buffer));
-    const ran = await trapdoor(["--machine", "virt", "--bios", "none", `${folder}/raw`]);
+    const dump = ["--tier", "wasm", "--dump-wasm", `${folder}/dump`];
+    const ran = await trapdoor(["--machine", "virt", "--bios", "none", ...dump, `${folder}/raw`]);
     assertEquals([ran.code, ran.stderr], [7, ""]);
+    const listing = await Deno.readTextFile(`${folder}/dump/region_80000000.txt`);
+    assertStringIncludes(listing, "80000000: lui a0,0x100 ");
     const limit = ["--max-instructions", "1000", "--machine", "virt", "--bios", "none"];
     await Deno.writeFile(`${folder}/loop`, new Uint8Array(new Uint32Array([0x6f]).buffer));
     const limited = await trapdoor([...limit, `${folder}/loop`]);

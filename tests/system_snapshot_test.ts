@@ -9,6 +9,7 @@ import {
   SystemMachine,
   type SystemMachineOptions,
 } from "../machine/system/machine.ts";
+import { SNAPSHOT_VERSION } from "../machine/system/snapshot.ts";
 import { CONFIGURED } from "./configuration.ts";
 import { file, trapdoor } from "./emulator.ts";
 import { BARE_METAL_GCC, buildBareMetal } from "./system_guest.ts";
@@ -163,11 +164,11 @@ testUnless(
         append: "earlycon=sbi console=ttyS0",
         harts: 2,
         icount: true,
+        virtio: "pci",
       };
       const disk = new MemoryDrive(new Uint8Array(4096));
-      const text = await compare(folder, options, () => ({ drives: [disk] }), [250e6], 400e6, [
-        "auto",
-      ]);
+      const attached = () => ({ drives: [disk], network: "user", shares: [folder] });
+      const text = await compare(folder, options, attached, [250e6], 400e6, ["auto"]);
       assertStringIncludes(text, "Linux version");
     }),
 );
@@ -282,8 +283,8 @@ Deno.test("SystemMachine.load refuses a snapshot when it is damaged, truncated o
     await fails(new Uint8Array(), "no snapshot");
     await fails(RESTARTING, "no snapshot");
     const newer = good.slice();
-    newer[8] = 2;
-    await fails(newer, "its format is version 2, and this Trapdoor reads version 1");
+    newer[8] = SNAPSHOT_VERSION + 1;
+    await fails(newer, `its format is version ${SNAPSHOT_VERSION + 1}, and this Trapdoor reads`);
     for (const length of [8, 15]) await fails(good.subarray(0, length), "no snapshot");
     for (let i = 0; i < 12; i++) {
       const length = 16 + Math.floor((good.length - 17) * i / 11);

@@ -11,6 +11,24 @@ guest: /dev/mem: 42, MEMORY, 1000 events
 status 0
 `;
 
+const MODULES = [
+  ...["net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"],
+  ...["fs/netfs/netfs", "net/9p/9pnet", "net/9p/9pnet_virtio", "fs/9p/9p"],
+];
+
+/** Then the card and the directory, which are PCI devices here. */
+const MORE = `
+cd /modules; for module in ${MODULES.map((path) => path.split("/").at(-1)).join(" ")}; do
+  /bin/busybox insmod $module.ko || echo "no $module"
+done
+/bin/busybox mkdir /share
+/bin/busybox mount -t 9p -o trans=virtio,version=9p2000.L host0 /share
+/bin/busybox cat /share/text; echo "from the guest" > /share/answer
+/bin/busybox ip link set eth0 up; /bin/busybox ip addr add 10.0.2.15/24 dev eth0
+/bin/busybox ping -c 1 10.0.2.2 | /bin/busybox grep received
+/bin/busybox poweroff -f
+`;
+
 testUnless(
   missingForLinux(),
   "a program of Linux' init calls the host by instruction, PCI device and platform device",
@@ -18,18 +36,31 @@ testUnless(
     const files = await linuxFiles();
     const program = await Deno.readFile(file("guest/bin/riscv64/transports"));
     const init = await Deno.readTextFile(file("guest/examples/transports.init"));
-    const initrd = await makeInitrd(files, init, [], [{ path: "bin/transports", bytes: program }]);
+    const more = init.replace(/\n.*poweroff -f\n$/, MORE);
+    const initrd = await makeInitrd(files, more, MODULES, [
+      { path: "bin/transports", bytes: program },
+    ]);
+    const share = await Deno.makeTempDir();
+    await Deno.writeTextFile(`${share}/text`, "from the host\n");
     const { output, reason } = await runMachine(
       {
         kernel: files.kernel,
         initrd,
         append: "console=ttyS0 quiet",
         memory: 256 << 20,
+        virtio: "pci",
+        network: "user",
+        shares: [share],
         backdoor: file("guest/examples/transports.ts"),
       },
       4e9,
     );
     assertEquals(reason, "poweroff", output);
-    assertStringIncludes(output.replaceAll("\r", ""), EXPECTED);
+    const printed = output.replaceAll("\r", "");
+    assertStringIncludes(printed, EXPECTED);
+    assertStringIncludes(printed, "from the host\n");
+    assertStringIncludes(printed, "1 packets received");
+    assertEquals(await Deno.readTextFile(`${share}/answer`), "from the guest\n");
+    await Deno.remove(share, { recursive: true });
   },
 );

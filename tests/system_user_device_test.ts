@@ -102,16 +102,6 @@ Deno.test("a device class gets loads and stores, guest memory and the end of its
   host.interrupt(true);
 });
 
-Deno.test("a machine with devices, shares or a network says that it can't be saved", async () => {
-  await using machine = await run([{ device: Word }], code(0x6f));
-  await assertRejects(() => machine.save("/nothing/snap"), Error, "has devices of the user's");
-  const options = { bios: "none" as const, kernel: code(0x6f), stdout: "null" as const };
-  await using online = await SystemMachine.create({ ...options, network: "user" });
-  await assertRejects(() => online.save("/nothing/snap"), Error, "has a network");
-  await using sharing = await SystemMachine.create({ ...options, shares: ["tests"] });
-  await assertRejects(() => sharing.save("/nothing/snap"), Error, "has shared directories");
-});
-
 Deno.test("a device that throws or answers nonsense faults the guest's access, and is reported", async () => {
   // mtvec is the sixteenth byte: lui a0, 0x11000; lw a1, 0(a0).
   const kernel = code(0x00000517, 0x01050513, 0x30551073, 0x00000013, 0x11000537, 0x00052583, 0x6f);

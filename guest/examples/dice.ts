@@ -11,7 +11,7 @@
  *
  * @module
  */
-import type { Device, DeviceHost } from "../../machine/system/mod.ts";
+import type { Device, DeviceHost, State } from "../../machine/system/mod.ts";
 
 const THROW = 0, ALARM = 4, STATUS = 8;
 const LONGEST = 60_000;
@@ -50,7 +50,20 @@ export default class Dice implements Device {
     if (offset === STATUS) this.#ring(false);
     if (offset !== ALARM) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#ring(true), Math.min(value, LONGEST));
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#ring(true);
+    }, Math.min(value, LONGEST));
+  }
+
+  /** For a snapshot: an alarm that is set rings at once when the machine goes on. */
+  save(): State {
+    return { rings: this.#rings || this.#timer !== undefined };
+  }
+
+  /** Goes on where another one was saved. */
+  load(state: State): void {
+    this.#ring((state as { rings: boolean }).rings);
   }
 
   #ring(on: boolean): void {

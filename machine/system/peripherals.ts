@@ -24,6 +24,7 @@ import {
   type PlatformDevice,
   UserDevices,
 } from "./user_device.ts";
+import { type State, StateError, type StateReader } from "./state.ts";
 import { parseShare, type Share, tagsOf } from "./p9/share.ts";
 
 /** Options of what a machine is connected to. */
@@ -123,11 +124,41 @@ export class Peripherals {
     return this.#network?.busy ?? false;
   }
 
-  /** What keeps the machine from being saved, in words. */
-  get unsaved(): string | undefined {
-    if (this.#network) return "a network";
-    if (this.#shares.length > 0) return "shared directories";
-    return this.#loaded.length > 0 ? "devices of the user's" : undefined;
+  /**
+   * For {@linkcode check} and {@linkcode restore}: what there is, and the state of the user's devices. The others are
+   * behind virtio devices, which keep theirs.
+   *
+   * @throws {SnapshotError} If a device can't be saved.
+   */
+  save(): State {
+    return {
+      network: this.#network !== undefined,
+      shares: this.#shares.map(({ tag }) => tag),
+      devices: this.#devices?.save() ?? [],
+    };
+  }
+
+  /** Looks whether a machine had the same. @throws {StateError} */
+  check(state: StateReader): void {
+    const differs = (what: string, before: readonly string[], now: readonly string[]) => {
+      if (before.length === now.length && before.every((name, i) => name === now[i])) return;
+      const words = (names: readonly string[]) => names.length === 0 ? "none" : names.join(", ");
+      throw new StateError(
+        `the machine had these ${what}: ${words(before)}; there are now: ${words(now)}`,
+      );
+    };
+    const cards = (there: boolean) => there ? ["user"] : [];
+    differs("networks", cards(state.at("network").boolean()), cards(this.#network !== undefined));
+    const tags = state.at("shares").list().map((tag) => tag.string());
+    differs("shared directories", tags, this.#shares.map(({ tag }) => tag));
+    const devices = state.at("devices").list().map((each) => each.at("compatible").string());
+    differs("devices", devices, this.#devices?.compatible ?? []);
+  }
+
+  /** Takes over what {@linkcode save} gave; the board is restored already. @throws {StateError} */
+  restore(state: StateReader): void {
+    this.#devices?.restore(state.at("devices"));
+    this.#network?.reset();
   }
 
   /** Ports of the host that lead to the guest, in the order of the network's forwards. */

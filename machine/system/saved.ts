@@ -5,10 +5,11 @@
  */
 import type { ChannelGeometry } from "../../backdoor/protocol.ts";
 import { MAX_HARTS } from "../../mmu/softmmu.ts";
+import type { Assembly, Parts } from "./assembly.ts";
 import type { BootImages, Image } from "./boot.ts";
 import type { Drive } from "./drive.ts";
 import { SnapshotError } from "./snapshot.ts";
-import { StateError, type StateReader } from "./state.ts";
+import { type State, StateError, type StateReader } from "./state.ts";
 
 /** What a machine was made of, as options of it. */
 export interface Made {
@@ -45,6 +46,86 @@ export async function openSource(
       : cause;
     throw new SnapshotError(`Cannot load the snapshot ${name}: ${why}`, { cause });
   }
+}
+
+/**
+ * Everything but guest memory.
+ *
+ * @param name Of the snapshot, for messages.
+ * @param run What the run loop keeps.
+ * @throws {SnapshotError} If something can't be saved.
+ */
+export function machineState(
+  name: string,
+  { options, images, console, drives, peripherals, plan, xlen }: Parts,
+  { board, backdoor, stopped }: Assembly,
+  run: { past: number; turns: State },
+): State {
+  const { icount = false, virtio = "mmio", append, virtioConsole } = options;
+  const { bios, kernel, initrd } = images;
+  const image = (it: Image | undefined) => it ? { image: { name: it.name, bytes: it.bytes } } : {};
+  const geometry = plan?.geometry;
+  let attached: State;
+  try {
+    attached = peripherals.save();
+  } catch (cause) {
+    if (!(cause instanceof SnapshotError)) throw cause;
+    throw new SnapshotError(`Cannot write the snapshot ${name}: ${cause.message}`, { cause });
+  }
+  return {
+    made: {
+      xlen,
+      memory: board.memory,
+      harts: board.harts.length,
+      icount,
+      virtio,
+      virtioConsole: virtioConsole !== undefined,
+      ...(append === undefined ? {} : { append }),
+      ...(geometry ? { geometry: { ...geometry } } : {}),
+    },
+    images: {
+      bios: bios === "none" ? bios : image(bios),
+      kernel: image(kernel),
+      initrd: image(initrd),
+    },
+    peripherals: attached,
+    board: board.save(),
+    ...(backdoor ? { backdoor: backdoor.save() } : {}),
+    console: console.save(),
+    stopped: stopped.slice(),
+    ...run,
+    drives: drives.map((drive) => ({
+      sectors: drive.sectors,
+      readOnly: drive.readOnly,
+      ...(drive.save ? { content: drive.save() } : {}),
+    })),
+  };
+}
+
+/** Makes a new machine what another one was; guest memory has to be there. @throws {StateError} */
+export function restoreMachine(
+  tree: StateReader,
+  { console, drives, peripherals }: Parts,
+  { board, backdoor, stopped }: Assembly,
+): void {
+  board.restore(tree.at("board"));
+  backdoor?.restore(tree.at("backdoor"));
+  console.restore(tree.at("console"));
+  const { length } = stopped;
+  stopped.splice(0, length, ...tree.at("stopped").list(length).map((each) => each.boolean()));
+  const saved = tree.at("drives").list(drives.length);
+  drives.forEach((drive, i) => {
+    const content = saved[i].at("content");
+    if (content.present !== (drive.save !== undefined)) {
+      throw new StateError(
+        `disk ${i}, ${drive.name}, is ${
+          content.present ? "a file, and its changes were saved" : "to be saved, and was a file"
+        }: use the same kind of disk`,
+      );
+    }
+    drive.restore?.(content);
+  });
+  peripherals.restore(tree.at("peripherals"));
 }
 
 /** Reads what a machine was made of, and whether the rest of it is there now. @throws {StateError} */

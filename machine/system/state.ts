@@ -49,6 +49,11 @@ export class StateReader {
     );
   }
 
+  /** The value itself, for those who look at it with care. */
+  value(): State {
+    return this.#state ?? this.#fail("value");
+  }
+
   /** A member. */
   at(name: string): StateReader {
     const state = this.#state;

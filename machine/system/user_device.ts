@@ -13,6 +13,8 @@ import type { Bus } from "../../mmu/bus.ts";
 import { MachineError } from "../program.ts";
 import type { InterruptLine, MmioDevice } from "./devices/device.ts";
 import type { FdtNode, FdtValue } from "./fdt.ts";
+import { SnapshotError } from "./snapshot.ts";
+import { type State, StateError, type StateReader } from "./state.ts";
 
 /** What a device gets from its machine. */
 export interface DeviceHost {
@@ -41,6 +43,17 @@ export interface Device extends MmioDevice {
   readonly properties?: Readonly<Record<string, FdtValue>>;
   /** The machine restarts, with a new device, or has ended. */
   close?(): void;
+  /**
+   * What a snapshot has to keep of it: numbers, bigints, truth values, texts, byte arrays, and lists and objects of
+   * those. Its interrupt is kept anyway. A machine with a device that has no `save` can't be saved.
+   */
+  save?(): State;
+  /**
+   * Takes over what {@linkcode save} gave, in a new device with the same options. A device with `save` must have it.
+   *
+   * @throws If it can't use that.
+   */
+  load?(state: State): void;
 }
 
 /** A class of devices: what a device module exports as default. */
@@ -61,6 +74,8 @@ const DEVICE_END = 0x2000_0000, SMALLEST = 0x1000, LARGEST = 16 << 20;
 export const DEVICE_INTERRUPT = 64;
 /** Most devices. */
 export const MAX_DEVICES = 16;
+/** Most levels of what a device saves. */
+const MAX_DEPTH = 32;
 /** Errors of one device that are reported. */
 const MAX_REPORTS = 20;
 
@@ -116,6 +131,29 @@ export async function loadDevice({ device, options = {} }: DeviceSpec): Promise<
   return { make: made as DeviceClass, options, name };
 }
 
+/** A copy of what a device saves, which may be anything. @throws {TypeError} If a snapshot can't hold it. */
+function plainCopy(value: unknown, depth = 0): State {
+  if (depth > MAX_DEPTH) throw new TypeError(`it is nested more than ${MAX_DEPTH} times`);
+  if (typeof value === "boolean" || typeof value === "string" || typeof value === "bigint") {
+    return value;
+  }
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  if (value instanceof Uint8Array) return value.slice();
+  if (Array.isArray(value)) return value.map((each) => plainCopy(each, depth + 1));
+  if (typeof value === "object" && value !== null) {
+    const { constructor } = Object.getPrototypeOf(value) ?? {};
+    if (constructor === undefined || constructor === Object) {
+      const entries = Object.entries(value).filter(([, each]) => each !== undefined);
+      // A snapshot's own marks.
+      if (entries.some(([name]) => name === "#" || name === "@")) {
+        throw new TypeError('an object in a snapshot has no members "#" and "@"');
+      }
+      return Object.fromEntries(entries.map(([name, each]) => [name, plainCopy(each, depth + 1)]));
+    }
+  }
+  throw new TypeError(`a snapshot has no place for ${describeValue(value)}`);
+}
+
 /** Stands between the bus and a user's device: nothing that it does harms the machine. */
 class Guarded implements MmioDevice {
   readonly #name: string;
@@ -156,6 +194,30 @@ class Guarded implements MmioDevice {
     }
   }
 
+  /** @throws {SnapshotError} If it can't be saved. */
+  save(): State {
+    if (!this.#device.save) {
+      throw new SnapshotError(`device ${this.#name} can't be saved: it has no function "save"`);
+    }
+    try {
+      return plainCopy(this.#device.save());
+    } catch (cause) {
+      const why = `its function "save" failed: ${errorText(cause)}`;
+      throw new SnapshotError(`device ${this.#name} can't be saved: ${why}`, { cause });
+    }
+  }
+
+  /** @throws {StateError} If it does not take that. */
+  load(state: State): void {
+    try {
+      if (!this.#device.load) throw new TypeError('it has no function "load"');
+      this.#device.load(state);
+    } catch (cause) {
+      const why = `device ${this.#name} did not take its state: ${errorText(cause)}`;
+      throw new StateError(why, { cause });
+    }
+  }
+
   close(): void {
     try {
       this.#device.close?.();
@@ -169,6 +231,8 @@ class Guarded implements MmioDevice {
 export class UserDevices {
   readonly platform: PlatformDevice[] = [];
   readonly #guarded: Guarded[] = [];
+  /** Whether each wants an interrupt, and how to make it so. */
+  readonly #lines: { wanted: () => boolean; set: (on: boolean) => void }[] = [];
 
   /**
    * Makes the devices.
@@ -213,6 +277,7 @@ export class UserDevices {
           return view !== undefined;
         },
       };
+      this.#lines.push({ wanted: () => wanted, set: (on) => line?.(wanted = on) });
       const { device, size, node } = makeDevice(make, host, name);
       const start = Math.ceil(place / size) * size;
       place = start + size;
@@ -232,6 +297,28 @@ export class UserDevices {
           line(wanted);
         },
       });
+    });
+  }
+
+  /** What each device says that it is. */
+  get compatible(): string[] {
+    return this.platform.map(({ node }) => String(node.properties?.compatible));
+  }
+
+  /** The state of each device. @throws {SnapshotError} If one can't be saved. */
+  save(): State {
+    return this.#guarded.map((device, i) => ({
+      compatible: this.compatible[i],
+      interrupt: this.#lines[i].wanted(),
+      state: device.save(),
+    }));
+  }
+
+  /** Takes over what {@linkcode save} gave. @throws {StateError} If a device does not take it. */
+  restore(state: StateReader): void {
+    state.list(this.#guarded.length).forEach((each, i) => {
+      this.#guarded[i].load(each.at("state").value());
+      this.#lines[i].set(each.at("interrupt").boolean());
     });
   }
 

@@ -8,6 +8,7 @@
  */
 import type { P9Server } from "../p9/server.ts";
 import { MAX_MESSAGE } from "../p9/server.ts";
+import type { State, StateReader } from "../state.ts";
 import type { VirtioDevice, VirtioHost } from "./virtio.ts";
 
 const FEATURE_MOUNT_TAG = 1n;
@@ -31,6 +32,14 @@ export class Virtio9p implements VirtioDevice {
   start(host: VirtioHost): void {
     this.#host = host;
     this.#server.reset();
+  }
+
+  save(): State {
+    return this.#server.save();
+  }
+
+  restore(state: StateReader): void {
+    this.#server.restore(state);
   }
 
   notify(queue: number): void {

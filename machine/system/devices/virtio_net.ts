@@ -10,6 +10,7 @@
  */
 import { GUEST_MAC, type Link } from "../net/gateway.ts";
 import { ETHERNET_BYTES, MAX_FRAME, MTU } from "../net/wire.ts";
+import type { State, StateReader } from "../state.ts";
 import type { Chain, VirtioDevice, VirtioHost } from "./virtio.ts";
 
 const RECEIVE = 0, TRANSMIT = 1;
@@ -28,6 +29,8 @@ export interface Network {
   receive(frame: Uint8Array): void;
   flush(): void;
   resume(): void;
+  save(): State;
+  restore(state: StateReader): void;
 }
 
 /** The network card. */
@@ -52,6 +55,16 @@ export class VirtioNet implements VirtioDevice, Link {
     this.#host = host;
     this.#waiting = [];
     this.#network.restart();
+  }
+
+  save(): State {
+    return { waiting: this.#waiting.map((frame) => frame.slice()), network: this.#network.save() };
+  }
+
+  restore(state: StateReader): void {
+    const frames = state.at("waiting").list().slice(0, MAX_WAITING);
+    this.#waiting = frames.map((frame) => frame.bytes());
+    this.#network.restore(state.at("network"));
   }
 
   ready(): boolean {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { StateReader } from "../state.ts";
 
 /** One TCP connection of the host. */
 export interface HostStream {
@@ -40,6 +41,14 @@ export interface Endpoint {
   address: number;
   /** 0 to 65535. */
   port: number;
+}
+
+/** One of a snapshot. @throws {StateError} */
+export function readEndpoint(state: StateReader): Endpoint {
+  return {
+    address: state.at("address").number(0, 0xffff_ffff),
+    port: state.at("port").number(0, 0xffff),
+  };
 }
 
 /** A record of the Domain Name System, as its content has it on the wire or as names and numbers. */

@@ -96,6 +96,12 @@ export class TcpEnd {
     return this.#peerClosed;
   }
 
+  /** What a reset that the guest takes would say; undefined if there is nothing to reset. */
+  get position(): { sequence: number; acknowledgment: number } | undefined {
+    if (this.#state === "listen" || this.#state === "closed") return undefined;
+    return { sequence: this.#next >>> 0, acknowledgment: this.#expected >>> 0 };
+  }
+
   #send(flags: number, sequence: number, payload: Uint8Array = EMPTY): void {
     const syn = (flags & Tcp.SYN) !== 0;
     const room = syn ? Math.min(0xffff, this.incoming.room) : this.incoming.room;

@@ -5,7 +5,8 @@
  * @module
  */
 import type { Gateway } from "./gateway.ts";
-import type { Endpoint, HostStream } from "./host.ts";
+import type { State, StateReader } from "../state.ts";
+import { type Endpoint, type HostStream, readEndpoint } from "./host.ts";
 import { TcpEnd, type TcpPort } from "./tcp.ts";
 import { addressText, makeTcp, type Segment, Tcp } from "./wire.ts";
 
@@ -25,8 +26,8 @@ class Flow implements TcpPort {
   readonly end = new TcpEnd(this, crypto.getRandomValues(new Int32Array(1))[0]);
   readonly key: string;
   readonly #nat: TcpNat;
-  readonly #guest: Endpoint;
-  readonly #remote: Endpoint;
+  readonly guest: Endpoint;
+  readonly remote: Endpoint;
   #stream: HostStream | undefined;
   #draining = false;
   #space: (() => void) | undefined;
@@ -35,13 +36,13 @@ class Flow implements TcpPort {
 
   constructor(nat: TcpNat, guest: Endpoint, remote: Endpoint) {
     this.#nat = nat;
-    this.#guest = guest;
-    this.#remote = remote;
+    this.guest = guest;
+    this.remote = remote;
     this.key = key(guest, remote);
   }
 
   send(segment: Omit<Segment, "sourcePort" | "destinationPort">): void {
-    const { gateway } = this.#nat, guest = this.#guest, remote = this.#remote;
+    const { gateway } = this.#nat, guest = this.guest, remote = this.remote;
     const ports = { sourcePort: remote.port, destinationPort: guest.port };
     gateway.send(makeTcp(gateway.route(remote.address, guest.address), { ...segment, ...ports }));
   }
@@ -153,6 +154,8 @@ export class TcpNat {
   /** Connections that may owe an acknowledgment. */
   readonly #touched = new Set<Flow>();
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Connections that were restored from a snapshot. */
+  #lost: { guest: Endpoint; remote: Endpoint; sequence: number; acknowledgment: number }[] = [];
 
   constructor(gateway: Gateway) {
     this.gateway = gateway;
@@ -266,6 +269,35 @@ export class TcpNat {
     this.#flows.delete(first.key);
     this.#flows.set(first.key, first);
     for (const { end } of [...this.#flows.values()]) end.pump();
+  }
+
+  /** The guest's connections, for {@linkcode restore}. */
+  save(): State {
+    return [...this.#flows.values()].flatMap(({ guest, remote, end: { position } }) =>
+      position ? [{ guest: { ...guest }, remote: { ...remote }, ...position }] : []
+    );
+  }
+
+  /** Takes over what {@linkcode save} gave: the host's ends are gone, and {@linkcode reset} says so to the guest. */
+  restore(state: StateReader): void {
+    const word = (from: StateReader) => from.number(0, 0xffff_ffff);
+    this.#lost = state.list().slice(0, MAX_CONNECTIONS).map((each) => ({
+      guest: readEndpoint(each.at("guest")),
+      remote: readEndpoint(each.at("remote")),
+      sequence: word(each.at("sequence")),
+      acknowledgment: word(each.at("acknowledgment")),
+    }));
+  }
+
+  /** Ends the connections that were restored. */
+  reset(): void {
+    for (const { guest, remote, ...position } of this.#lost.splice(0)) {
+      this.gateway.send(makeTcp(this.gateway.route(remote.address, guest.address), {
+        ...{ sourcePort: remote.port, destinationPort: guest.port, ...position },
+        ...{ flags: Tcp.RST | Tcp.ACK, window: 0, mss: undefined, scale: undefined },
+        payload: EMPTY,
+      }));
+    }
   }
 
   /** The guest starts anew: it knows of no connection. Those that wait for it go on waiting. */

@@ -5,7 +5,8 @@
  * @module
  */
 import type { Gateway } from "./gateway.ts";
-import type { Endpoint, HostDatagrams } from "./host.ts";
+import type { State, StateReader } from "../state.ts";
+import { type Endpoint, type HostDatagrams, readEndpoint } from "./host.ts";
 import { makeUdp } from "./wire.ts";
 
 /** Most ports of the guest's that are open, and peers of one; the oldest ones are forgotten. */
@@ -154,6 +155,27 @@ export class UdpNat {
     });
     this.#forwarded.push({ guest, socket, peers });
     return socket.port;
+  }
+
+  /**
+   * Who has sent something to each of the forwarded ports, for {@linkcode restore}. The sockets of the guest's own ports
+   * are the host's, and are opened anew when the guest sends something.
+   */
+  save(): State {
+    return this.#forwarded.map(({ peers }) =>
+      [...peers].map(([name, { address, port }]) => ({ name, address, port }))
+    );
+  }
+
+  /** Takes over what {@linkcode save} gave, as far as there are such ports. */
+  restore(state: StateReader): void {
+    state.list().slice(0, this.#forwarded.length).forEach((each, i) => {
+      const { peers } = this.#forwarded[i];
+      peers.clear();
+      for (const peer of each.list()) {
+        remember(peers, peer.at("name").string(), readEndpoint(peer));
+      }
+    });
   }
 
   /** The guest starts anew. */

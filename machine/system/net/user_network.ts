@@ -10,6 +10,7 @@ import { dhcpReply } from "./dhcp.ts";
 import { Code, type DnsQuery, makeAnswer, parseQuery } from "./dns.ts";
 import { Address, type Gateway, GATEWAY_MAC, GUEST_MAC, isLocal, type Link } from "./gateway.ts";
 import type { Endpoint, HostListener, NetworkHost } from "./host.ts";
+import type { State, StateReader } from "../state.ts";
 import { endpointOf, type NetworkOptions } from "./options.ts";
 import { TcpNat } from "./tcp_nat.ts";
 import { UdpNat } from "./udp_nat.ts";
@@ -145,6 +146,28 @@ export class UserNetwork implements Gateway {
     this.#macs.clear();
     this.#tcp.restart();
     this.#udp.restart();
+  }
+
+  /** What the guest may rely on. Connections are the host's: of them it is kept what a reset has to say. */
+  save(): State {
+    const macs = [...this.#macs].map(([address, mac]) => ({ address, mac }));
+    return { macs, tcp: this.#tcp.save(), udp: this.#udp.save() };
+  }
+
+  /** Takes over what {@linkcode save} gave; {@linkcode reset} is to follow. */
+  restore(state: StateReader): void {
+    this.#macs.clear();
+    for (const each of state.at("macs").list()) {
+      const address = each.at("address").number(0, 0xffff_ffff);
+      this.#learn(address, each.at("mac").bytes(6));
+    }
+    this.#tcp.restore(state.at("tcp"));
+    this.#udp.restore(state.at("udp"));
+  }
+
+  /** Tells the guest that the connections of a restored network are gone. */
+  reset(): void {
+    this.#tcp.reset();
   }
 
   /** Takes the cable off and closes all sockets. */

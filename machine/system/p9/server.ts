@@ -12,6 +12,8 @@
 import { E, HostError } from "../../user/errno.ts";
 import { type HostFile, type HostFileSystem, type HostStat, Mode } from "../../user/host.ts";
 import { isDirectory, Namespace, type Place } from "../../user/paths.ts";
+import type { State, StateReader } from "../state.ts";
+import { readFids, type SavedFid, saveFids } from "./fids.ts";
 import { HEADER, MessageReader, MessageWriter, QID, Type } from "./message.ts";
 
 /** Largest message: what Linux asks for at most. */
@@ -25,6 +27,7 @@ const VERSION = "9P2000.L";
 
 /** Flags of an open, as Linux has them for every architecture in this protocol. */
 const Open = { ACCESS: 3, WRITE: 1, READ_WRITE: 2, EXCL: 0o200, TRUNC: 0o1000, APPEND: 0o2000 };
+const isWrite = (flags: number) => (flags & (Open.ACCESS | Open.TRUNC)) !== 0;
 const REMOVE_DIRECTORY = 0x200;
 /** What an attribute request gets: everything that stat(2) knows. */
 const BASIC = 0x7ff;
@@ -44,15 +47,10 @@ const MODE_BITS = 0o1777;
 const MAGIC = 0x01021997, UNLOCKED = 2, NAME_MAX = 255;
 
 /** What a guest's number stands for. */
-interface Fid {
-  /** Path in the directory, without links. */
-  path: string;
+interface Fid extends SavedFid {
   file?: HostFile;
-  append?: boolean;
-  /** It is open for reading or writing, or listing. */
-  open?: boolean;
-  /** Names, while it is listed. */
-  names?: string[];
+  /** It was open when the machine was saved, and can't be opened any more. */
+  stale?: boolean;
 }
 
 const fail = (errno: number, what: string): never => {
@@ -97,6 +95,31 @@ export class P9Server {
     for (const fid of this.#fids.values()) this.#close(fid);
     this.#fids.clear();
     this.#messageSize = MAX_MESSAGE;
+  }
+
+  /** What the client knows and has open. */
+  save(): State {
+    return { messageSize: this.#messageSize, fids: saveFids(this.#fids) };
+  }
+
+  /** Takes over what {@linkcode save} gave. Files are opened by their paths; one that can't be is stale. */
+  restore(state: StateReader): void {
+    this.reset();
+    this.#messageSize = state.at("messageSize").number(MIN_MESSAGE, MAX_MESSAGE);
+    for (const [number, saved] of readFids(state.at("fids"), MAX_FIDS)) {
+      const fid: Fid = saved, { flags } = saved;
+      this.#fids.set(number, fid);
+      if (flags === undefined) continue;
+      try {
+        this.#openFile(fid, this.#place(fid), flags & ~Open.TRUNC);
+      } catch (error) {
+        if (!(error instanceof HostError)) throw error;
+        this.#note(
+          `share: ${fid.path}, which the guest had open, can't be opened: ${error.message}`,
+        );
+        fid.stale = true;
+      }
+    }
   }
 
   /** Answers a request; undefined if it is too short to be one. */
@@ -206,9 +229,10 @@ export class P9Server {
         return this.#remove(path, (request.u32() & REMOVE_DIRECTORY) !== 0);
       }
       case Type.REMOVE: {
-        const number = request.u32(), fid = this.#fid(number);
+        const number = request.u32(), fid = this.#known(number);
         // The number is gone, whether the file is or not.
         this.#clunk(number);
+        if (fid.stale) return fail(E.ESTALE, "Cannot remove a file: it is not there any more");
         return this.#remove(fid.path, undefined);
       }
       default:
@@ -216,8 +240,13 @@ export class P9Server {
     }
   }
 
-  #fid(number: number): Fid {
+  #known(number: number): Fid {
     return this.#fids.get(number) ?? fail(E.EBADF, "Cannot find a fid");
+  }
+
+  #fid(number: number): Fid {
+    const fid = this.#known(number);
+    return fid.stale ? fail(E.ESTALE, "Cannot use a file: it is not there any more") : fid;
   }
 
   #use(number: number, fid: Fid): void {
@@ -234,7 +263,7 @@ export class P9Server {
   }
 
   #clunk(number: number): void {
-    this.#close(this.#fid(number));
+    this.#close(this.#known(number));
     this.#fids.delete(number);
   }
 
@@ -358,22 +387,24 @@ export class P9Server {
       throw error;
     }
     this.#openFiles++;
-    Object.assign(fid, { file, open: true, append: (flags & Open.APPEND) !== 0 });
+    Object.assign(fid, { file, flags, open: true, append: (flags & Open.APPEND) !== 0 });
+  }
+
+  /** Opens what must be a file. */
+  #openFile(fid: Fid, place: Place, flags: number): void {
+    // A named pipe would make the host wait.
+    if ((place.stat!.mode & Mode.TYPE) !== Mode.FILE) fail(E.ENXIO, "Cannot open a special file");
+    if (isWrite(flags)) this.#changeable();
+    this.#openHost(fid, place, flags, undefined);
   }
 
   #lopen(request: MessageReader, out: MessageWriter): void {
     const fid = this.#fid(request.u32()), flags = request.u32(), place = this.#place(fid);
     if (fid.open) fail(E.EBUSY, "Cannot open a fid twice");
-    const writes = (flags & Open.ACCESS) !== 0 || (flags & Open.TRUNC) !== 0;
     if (isDirectory(place.stat!)) {
-      if (writes) fail(E.EISDIR, "Cannot write a directory");
+      if (isWrite(flags)) fail(E.EISDIR, "Cannot write a directory");
       fid.open = true;
-    } else {
-      // A named pipe would make the host wait.
-      if ((place.stat!.mode & Mode.TYPE) !== Mode.FILE) fail(E.ENXIO, "Cannot open a special file");
-      if (writes) this.#changeable();
-      this.#openHost(fid, place, flags, undefined);
-    }
+    } else this.#openFile(fid, place, flags);
     out.qid(place.stat!).u32(0);
   }
 
