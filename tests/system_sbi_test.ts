@@ -1,5 +1,7 @@
 import { assertEquals, assertStringIncludes, fail } from "@std/assert";
 import { file, run } from "./emulator.ts";
+import { openSupervisor, Sbi } from "../machine/system/sbi.ts";
+import { VirtBoard } from "../machine/system/virt.ts";
 import { BARE_METAL_GCC, runMachine } from "./system_guest.ts";
 import { testUnless, testWith, tool } from "./tools.ts";
 
@@ -99,3 +101,52 @@ testUnless(
       assertStringIncludes(stdout.replaceAll("\r", ""), EXPECTED);
     }),
 );
+
+Deno.test("Sbi counts a supervisor's instructions, and interrupts when a counter overflows", () => {
+  for (const xlen of [64, 32] as const) {
+    const board = new VirtBoard({
+      ...{ xlen, harts: 1, memory: 1 << 20, icount: true, behind: 0, transport: "mmio" },
+      ...{ send: () => {}, finish: () => {}, virtio: [], nodes: [] },
+    });
+    const { cpu, harts: [hart], bus } = board, stopped = [false];
+    const sbi = new Sbi({ board, stopped, finish: () => {}, send: () => {}, receive: () => -1 });
+    // addi a0, a0, 1; j .-4
+    bus.ram.write(0, new Uint8Array(new Uint32Array([0x00150513, 0xffdff06f]).buffer));
+    openSupervisor(hart);
+    cpu.start(0x8000_0000);
+    const call = (fid: number, ...args: (bigint | number)[]) => {
+      args.forEach((arg, i) => cpu.setRegister(`a${i}`, arg));
+      cpu.setRegister("a6", fid);
+      cpu.setRegister("a7", 0x50_4d55);
+      assertEquals(sbi.call(), true);
+      const error = Number(BigInt.asIntN(32, cpu.getRegister("a0")));
+      return error === 0 ? cpu.getRegister("a1") : error;
+    };
+    const [INSTRUCTIONS, CACHE_MISSES, MINH] = [2, 4, 128];
+    assertEquals(call(0), 7n);
+    assertEquals([call(1, 2), call(1, 7)], [-3, -3]);
+    assertEquals(call(1, 3), 0xc03n | 63n << 12n);
+    assertEquals(call(2, 0, 0x78, MINH, CACHE_MISSES, 0, 0), -2);
+    assertEquals(call(2, 0, 0x07, MINH, INSTRUCTIONS, 0, 0), -3);
+    const counters = [1, 2, 3, 4, 5].map(() => call(2, 0, 0x78, MINH | 2, INSTRUCTIONS, 0, 0));
+    assertEquals(counters, [3n, 4n, 5n, 6n, -2]);
+    assertEquals(hart.counters.value(1), 0n);
+    // So that it overflows.
+    assertEquals(call(3, 4, 1, 1, xlen === 64 ? -5000n : -5000n & 0xffff_ffffn, 0xffff_ffff), 0n);
+    assertEquals(call(3, 4, 1, 0, 0, 0), -7);
+    cpu.run(2000, true);
+    assertEquals([hart.counters.value(0), hart.counters.value(1)], [0n, (1n << 64n) - 3000n]);
+    assertEquals(hart.counters.overflows, 0n);
+    cpu.run(4000, true);
+    assertEquals([hart.counters.value(1), hart.counters.overflows], [1000n, 1n << 4n]);
+    assertEquals(hart.mip >> 13 & 1, 1);
+    assertEquals(call(4, 4, 1, 1), 0n);
+    assertEquals([call(4, 4, 1, 0), call(3, 4, 1, 0, 0, 0), call(9)], [-8, -3, -2]);
+    cpu.run(100, true);
+    assertEquals(hart.counters.value(1), 1000n);
+    // It is free again.
+    assertEquals(call(2, 3, 2, 2 | 4, INSTRUCTIONS, 0, 0), 4n);
+    cpu.run(100, true);
+    assertEquals(hart.counters.value(1), 100n);
+  }
+});

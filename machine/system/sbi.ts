@@ -9,16 +9,9 @@ import type { SystemCpu } from "../../cpu/engine/system/cpu.ts";
 import { ADUE, Irq, Level, type RiscvHart, STCE } from "../../cpu/riscv/hart.ts";
 import { PmpBit } from "../../cpu/riscv/pmp.ts";
 import type { Finish } from "./devices/finisher.ts";
+import { resetPmu, servePmu } from "./sbi_pmu.ts";
+import { Err, fail, ok, type Result } from "./sbi_result.ts";
 import type { VirtBoard } from "./virt.ts";
-
-const Err = {
-  SUCCESS: 0,
-  FAILED: -1,
-  NOT_SUPPORTED: -2,
-  INVALID_PARAM: -3,
-  INVALID_ADDRESS: -5,
-  ALREADY_AVAILABLE: -6,
-} as const;
 
 const Ext = {
   BASE: 0x10,
@@ -28,6 +21,7 @@ const Ext = {
   HSM: 0x0048_534d,
   SRST: 0x5352_5354,
   DBCN: 0x4442_434e,
+  PMU: 0x0050_4d55,
 } as const;
 const LAST_LEGACY = 8;
 const SPEC_VERSION = 2 << 24;
@@ -54,6 +48,7 @@ export function openSupervisor(hart: RiscvHart): void {
   hart.pmp.setAddress(0, (1n << 54n) - 1n);
   hart.pmp.setConfig(0, PmpBit.R | PmpBit.W | PmpBit.X | PmpBit.A);
   hart.privilege = Level.SUPERVISOR;
+  resetPmu(hart);
   hart.updateTranslation();
 }
 
@@ -68,13 +63,6 @@ export interface SbiMachine {
   /** A byte from the console, or -1. */
   receive(): number;
 }
-
-type Result = { error: number; value: bigint };
-const ok = (value: bigint | number = 0): Result => ({
-  error: Err.SUCCESS,
-  value: BigInt(value),
-});
-const fail = (error: number): Result => ({ error, value: 0n });
 
 /** The interface of one machine. */
 export class Sbi {
@@ -92,7 +80,7 @@ export class Sbi {
     if (hart.privilege !== Level.SUPERVISOR) return false;
     const extension = Number(BigInt.asIntN(32, cpu.getRegister("a7")));
     const fid = Number(BigInt.asIntN(32, cpu.getRegister("a6")));
-    const args = [0, 1, 2, 3, 4].map((i) => cpu.getRegister(`a${i}`));
+    const args = [0, 1, 2, 3, 4, 5].map((i) => cpu.getRegister(`a${i}`));
     if (extension >= 0 && extension <= LAST_LEGACY) {
       cpu.setRegister("a0", this.#legacy(extension, args, hart));
       return true;
@@ -126,6 +114,8 @@ export class Sbi {
         return fid === 0 ? this.#reset(args) : fail(Err.NOT_SUPPORTED);
       case Ext.DBCN:
         return this.#console(fid, args);
+      case Ext.PMU:
+        return servePmu(fid, args, hart);
     }
     return fail(Err.NOT_SUPPORTED);
   }
