@@ -144,6 +144,7 @@ function makeRows(): Map<string, Operation> {
     [Amo.MINU, "(old < b ? old : b)"],
     [Amo.MAXU, "(old > b ? old : b)"],
   ]);
+  add("aligned", ".i..", (w, o) => w.line(`if (unlikely(${w.get(o.a)} & ${o.i} - 1)) ${w.exit()}`));
   for (const bits of [32, 64]) {
     const log2 = bits === 32 ? 2 : 3;
     // Sign extension keeps the unsigned order of words, too.

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { existsSync } from "node:fs";
 import { Machine } from "../machine/machine.ts";
 import { CONFIGURED, scaled, seeded } from "./configuration.ts";
-import { file, run, withFolder } from "./emulator.ts";
+import { run, withFolder } from "./emulator.ts";
 import { Random } from "./fuzz/random.ts";
 import { testWith } from "./tools.ts";
 
@@ -137,33 +137,3 @@ testWith(
     });
   },
 );
-
-/** Programs of guest/programs that name no architecture, with their flags. */
-const PROGRAMS: [source: string, flags: string[]][] = [
-  ["allocation.c", []],
-  ["containers.cc", []],
-  ["exceptions.cc", []],
-  ["math.c", []],
-  ["setjmp.c", []],
-  ["strings.c", ["-O3"]],
-];
-
-for (const [source, flags] of PROGRAMS) {
-  const compiler = source.endsWith(".cc") ? "aarch64-linux-gnu-g++" : GCC;
-  testWith(
-    [compiler, "qemu-aarch64"],
-    `${source} for aarch64 prints what it does under QEMU`,
-    async () => {
-      await withFolder(async (folder) => {
-        const path = `${folder}/program`;
-        const command = [compiler, "-O2", ...flags, "-static", file(`guest/programs/${source}`)];
-        const built = await run([...command, "-o", path, "-lm"]);
-        assertEquals(built.code, 0, built.stderr);
-        const wanted = await run(["qemu-aarch64", path]);
-        const { result, stdout } = await here(path);
-        assertEquals(new TextDecoder().decode(stdout), wanted.stdout);
-        assertEquals(result.reason === "exit" ? result.status : result, wanted.code);
-      });
-    },
-  );
-}

@@ -95,9 +95,14 @@ export function trapdoor(args: readonly string[], options: TrapdoorOptions = {})
   return run([...command, file("mod.ts"), ...commandArguments(args), ...args], { ...options, env });
 }
 
+/** Instruction sets for which Debian has cross compilers with a C library. */
+export const TARGETS = ["riscv64", "aarch64"] as const;
+/** One of {@linkcode TARGETS}. */
+export type Target = typeof TARGETS[number];
+
 /** The tools that {@linkcode buildGuest} needs for a source, for `testWith`. */
-export function compilers(source: string): string[] {
-  return [source.endsWith(".cc") ? "riscv64-linux-gnu-g++" : "riscv64-linux-gnu-gcc"];
+export function compilers(source: string, target: Target = "riscv64"): string[] {
+  return [`${target}-linux-gnu-${source.endsWith(".cc") ? "g++" : "gcc"}`];
 }
 
 /** All that a guest program may be made of but its own source: the library, and headers beside the source. */
@@ -115,21 +120,25 @@ const versions = new Map<string, Promise<string>>();
 const building = new Map<string, Promise<string>>();
 
 /**
- * Builds a static riscv64 program with the guest library, unless the cache of an earlier run has it.
+ * Builds a static program with the guest library, unless the cache of an earlier run has it.
  *
  * @param source Path of a .c or .cc file in the checkout, or absolute.
  * @param flags Compiler flags on top; "-static" unless they have another kind of linking.
  * @returns The program's path.
  */
-export function buildGuest(source: string, flags: readonly string[] = []): Promise<string> {
-  const id = [source, ...flags].join(" ");
+export function buildGuest(
+  source: string,
+  flags: readonly string[] = [],
+  target: Target = "riscv64",
+): Promise<string> {
+  const id = [target, source, ...flags].join(" ");
   let made = building.get(id);
-  if (!made) building.set(id, made = build(source, flags));
+  if (!made) building.set(id, made = build(source, flags, target));
   return made;
 }
 
-async function build(source: string, flags: readonly string[]): Promise<string> {
-  const path = file(source), [compiler] = compilers(source);
+async function build(source: string, flags: readonly string[], target: Target): Promise<string> {
+  const path = file(source), [compiler] = compilers(source, target);
   let version = versions.get(compiler);
   if (!version) {
     versions.set(compiler, version = run([compiler, "--version"]).then((ran) => ran.stdout));
@@ -137,6 +146,7 @@ async function build(source: string, flags: readonly string[]): Promise<string> 
   const cxx = source.endsWith(".cc");
   const linking = flags.some((flag) => /^-(static|shared|no-pie)/.test(flag)) ? [] : ["-static"];
   const all = [
+    compiler,
     ...["-O2", cxx ? "-std=c++17" : "-std=gnu11", "-w", `-I${file("guest/include")}`],
     ...linking,
     ...flags,
@@ -163,7 +173,7 @@ async function build(source: string, flags: readonly string[]): Promise<string> 
   // Renamed into place, so that another run never sees half a program.
   const temporary = await Deno.makeTempFile({ dir: folder });
   const sources = cxx ? [path] : [path, file("guest/lib/trapdoor.c")];
-  const { code, stderr } = await run([compiler, ...all, ...sources, "-lm", "-o", temporary]);
+  const { code, stderr } = await run([...all, ...sources, "-lm", "-o", temporary]);
   if (code !== 0) fail(`${compiler} ${path} ends with ${code}:\n${stderr}`);
   await Deno.chmod(temporary, 0o755);
   await Deno.rename(temporary, `${folder}/${name}`);
@@ -175,7 +185,7 @@ export async function buildC(text: string, flags: readonly string[] = []): Promi
   const folder = await Deno.makeTempDir({ prefix: "trapdoor-c-" });
   try {
     await Deno.writeTextFile(`${folder}/program.c`, text);
-    return await build(`${folder}/program.c`, flags);
+    return await build(`${folder}/program.c`, flags, "riscv64");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -321,6 +321,9 @@ function step(
       memory.write(block, c, 0n);
       return undefined;
     }
+    case Op.aligned:
+      if (unsigned(64, slots[a]) % BigInt(c) === 0n) return undefined;
+      throw new Fault(Trap.MISALIGNED, unsigned(64, slots[a]));
     case Op.ldx32:
     case Op.ldx64:
       access(size, false, true);

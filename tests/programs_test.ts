@@ -2,7 +2,16 @@
 import { assert, assertEquals } from "@std/assert";
 import { Machine, type RunResult } from "../machine/machine.ts";
 import { CONFIGURED } from "./configuration.ts";
-import { buildC, buildGuest, compilers, file, run, withFolder } from "./emulator.ts";
+import {
+  buildC,
+  buildGuest,
+  compilers,
+  file,
+  run,
+  type Target,
+  TARGETS,
+  withFolder,
+} from "./emulator.ts";
 import { testWith } from "./tools.ts";
 
 /** One run of a program. */
@@ -20,12 +29,14 @@ interface Case {
 interface Program {
   source: string;
   flags?: string[];
+  /** The only instruction set that it is for. */
+  target?: Target;
   cases: Case[];
 }
 
 const PROGRAMS: Program[] = [
   { source: "allocation.c", cases: [{}, { args: ["16"] }] },
-  { source: "codegen.c", cases: [{}] },
+  { source: "codegen.c", target: "riscv64", cases: [{}] },
   { source: "containers.cc", cases: [{}] },
   { source: "directory.c", cases: [{ folder: "" }] },
   {
@@ -54,17 +65,28 @@ const PROGRAMS: Program[] = [
   { source: "strings.c", cases: [{ reads: ["/usr/lib/locale"] }] },
   { source: "timing.c", cases: [{}] },
   // Without compressed instructions, and with the bit manipulation that RVA22 adds.
-  { source: "stdio.c", flags: ["-march=rv64g"], cases: [{ stdin: "a\nb\n" }] },
+  { source: "stdio.c", flags: ["-march=rv64g"], target: "riscv64", cases: [{ stdin: "a\nb\n" }] },
   {
     source: "strings.c",
+    target: "riscv64",
     flags: ["-march=rv64gc_zba_zbb_zbs", "-O3"],
     cases: [{ reads: ["/usr/lib/locale"] }],
   },
   {
     source: "math.c",
+    target: "riscv64",
     flags: ["-march=rv64gc_zba_zbb_zbs", "-O3", "-ffp-contract=fast"],
     cases: [{}],
   },
+  // Vectorized, and with atomics that have no run-time choice; position-independent, relocating itself.
+  {
+    source: "strings.c",
+    target: "aarch64",
+    flags: ["-O3", "-march=armv8-a+lse+crc", "-mno-outline-atomics"],
+    cases: [{ reads: ["/usr/lib/locale"] }],
+  },
+  { source: "math.c", target: "aarch64", flags: ["-O3", "-ffp-contract=off"], cases: [{}] },
+  { source: "stdio.c", target: "aarch64", flags: ["-static-pie"], cases: [{ stdin: "a\nb\n" }] },
 ];
 
 /** How a program ended: what both sides tell. */
@@ -103,8 +125,12 @@ async function inTrapdoor(
   return { ...text, status: result.status, result };
 }
 
-async function inQemu(program: string, { args = [], stdin, env = {} }: Case): Promise<End> {
-  const ran = await run(["qemu-riscv64", program, ...args], {
+async function inQemu(
+  program: string,
+  { args = [], stdin, env = {} }: Case,
+  target: Target = "riscv64",
+): Promise<End> {
+  const ran = await run([`qemu-${target}`, program, ...args], {
     env: { PATH: Deno.env.get("PATH") ?? "", ...env },
     ...(stdin === undefined ? {} : { stdin }),
   });
@@ -125,19 +151,23 @@ function present(path: string): boolean {
   }
 }
 
-for (const { source, flags = [], cases } of PROGRAMS) {
+for (const { source, flags = [], cases, target } of PROGRAMS) {
+  for (const each of target ? [target] : TARGETS) test(source, flags, cases, each);
+}
+
+function test(source: string, flags: string[], cases: Case[], target: Target): void {
   const path = `guest/programs/${source}`;
   const how = flags.length > 0 ? ` with ${flags.join(" ")}` : "";
   testWith(
-    [...compilers(source), "qemu-riscv64"],
-    `${source} ends as under QEMU when it is built${how}`,
+    [...compilers(source, target), `qemu-${target}`],
+    `${source} ends as under QEMU when it is built for ${target}${how}`,
     async () => {
-      const program = await buildGuest(path, flags);
+      const program = await buildGuest(path, flags, target);
       for (const each of cases) {
         await withFolder(async (folder) => {
           const inside = each.folder === undefined ? [] : [folder + each.folder];
           const one = sameEnvironment({ ...each, args: [...inside, ...each.args ?? []] });
-          const expected = await inQemu(program, one);
+          const expected = await inQemu(program, one, target);
           const reads = (each.reads ?? []).filter(present).map((dir) => `${dir}::ro`);
           const dirs = each.folder === undefined ? reads : [folder, ...reads];
           const { stdout, status } = await inTrapdoor(program, one, dirs);
@@ -228,31 +258,33 @@ const ACCESSES: Record<string, (address: bigint, pc: bigint) => boolean> = {
   "fill-past-end": (address) => address % 4096n === 0n,
 };
 
-testWith(
-  ["riscv64-linux-gnu-gcc", "qemu-riscv64"],
-  "faults.c dies of the same signal as under QEMU when it does each thing that is forbidden",
-  async () => {
-    const program = await buildGuest("guest/programs/faults.c");
-    const names = (await inQemu(program, {})).stdout.trim().split("\n");
-    assert(names.length >= 26, `${names}`);
-    assertEquals(Object.keys(ACCESSES).filter((name) => !names.includes(name)), []);
-    for (const name of names) {
-      const expected = await inQemu(program, { args: [name] });
-      const { stdout, status, result } = await inTrapdoor(program, { args: [name] }, []);
-      assertEquals({ stdout, status }, expected, name);
-      if (status < 128) continue;
-      assert(result.reason === "signal", name);
-      assertEquals(result.signal, status - 128);
-      assertEquals(result.registers.length, 8);
-      const right = ACCESSES[name];
-      if (!right) continue;
-      const where = `${name}: pc ${result.pc.toString(16)}, address ${
-        result.address?.toString(16)
-      }`;
-      assert(result.address !== undefined && right(result.address, result.pc), where);
-    }
-  },
-);
+for (const target of TARGETS) {
+  testWith(
+    [...compilers("faults.c", target), `qemu-${target}`],
+    `faults.c for ${target} dies of the same signal as under QEMU when it does each thing that is forbidden`,
+    () => checkFaults(target),
+  );
+}
+
+async function checkFaults(target: Target): Promise<void> {
+  const program = await buildGuest("guest/programs/faults.c", [], target);
+  const names = (await inQemu(program, {}, target)).stdout.trim().split("\n");
+  assert(names.length >= 26, `${names}`);
+  assertEquals(Object.keys(ACCESSES).filter((name) => !names.includes(name)), []);
+  for (const name of names) {
+    const expected = await inQemu(program, { args: [name] }, target);
+    const { stdout, status, result } = await inTrapdoor(program, { args: [name] }, []);
+    assertEquals({ stdout, status }, expected, name);
+    if (status < 128) continue;
+    assert(result.reason === "signal", name);
+    assertEquals(result.signal, status - 128);
+    assertEquals(result.registers.length, 8);
+    const right = ACCESSES[name];
+    if (!right) continue;
+    const where = `${name}: pc ${result.pc.toString(16)}, address ${result.address?.toString(16)}`;
+    assert(result.address !== undefined && right(result.address, result.pc), where);
+  }
+}
 
 testWith(
   ["riscv64-linux-gnu-gcc"],

@@ -1,23 +1,13 @@
 /**
- * A Linux kernel for riscv64 and a busybox userland out of Debian's packages, for tests: fetched by name into the cache
- * of bench/lib/build.ts with an apt configuration of its own, unpacked, never installed.
+ * A Linux kernel for riscv64 and a busybox userland out of Debian's packages, for tests.
  *
  * @module
  */
 import { fail } from "@std/assert";
-import { cacheDirectory } from "../bench/lib/build.ts";
-import { run } from "./emulator.ts";
-import { tool } from "./tools.ts";
+import { Debian, missingForDebian, only } from "./debian.ts";
 
-const SUITE = "trixie", MIRROR = "http://deb.debian.org/debian";
-const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-/** What is missing for tests with Linux. The kernel's package has 112 MB, so it is fetched only when asked for. */
-export function missingForLinux(): string[] {
-  const tools = ["apt-get", "dpkg-deb", "xz"].filter((name) => tool(name) === undefined);
-  if (Deno.env.get("TRAPDOOR_LINUX") === "1" || Deno.env.get("CI") === "true") return tools;
-  return ["TRAPDOOR_LINUX=1 (it fetches 113 MB)", ...tools];
-}
+/** What is missing for tests with Linux. */
+export const missingForLinux = (): string[] => missingForDebian(113);
 
 /** Unpacked packages. */
 export interface LinuxFiles {
@@ -29,63 +19,15 @@ export interface LinuxFiles {
   modules: string;
 }
 
-async function must(command: string[], env?: Record<string, string>): Promise<string> {
-  const { PATH } = Deno.env.toObject();
-  const ran = await run(command, { timeout: 300, ...(env ? { env: { PATH, ...env } } : {}) });
-  if (ran.code !== 0) fail(`${command.join(" ")} ends with ${ran.code}: ${ran.stderr}`);
-  return ran.stdout;
-}
-
-async function only(folder: string, pattern: RegExp): Promise<string> {
-  for await (const { name } of Deno.readDir(folder)) {
-    if (pattern.test(name)) return `${folder}/${name}`;
-  }
-  return fail(`There is no ${pattern} in ${folder}`);
-}
-
 /** Fetches and unpacks them, unless an earlier run has. */
 export async function linuxFiles(): Promise<LinuxFiles> {
-  const folder = `${cacheDirectory()}/linux-${SUITE}`, root = `${folder}/root`;
-  const done = `${folder}/done`;
-  const there = await Deno.stat(done).then(() => true, () => false);
-  if (!there) {
-    await Deno.mkdir(`${folder}/apt/lists/partial`, { recursive: true });
-    await Deno.mkdir(`${folder}/apt/archives/partial`, { recursive: true });
-    const source = `deb [arch=riscv64 signed-by=${KEYRING}] ${MIRROR} ${SUITE} main\n`;
-    await Deno.writeTextFile(`${folder}/sources.list`, source);
-    await Deno.writeTextFile(`${folder}/apt/status`, "");
-    const settings: Record<string, string> = {
-      "Dir::State": `${folder}/apt`,
-      "Dir::State::lists": `${folder}/apt/lists`,
-      "Dir::State::status": `${folder}/apt/status`,
-      "Dir::Cache": `${folder}/apt`,
-      "Dir::Etc::sourcelist": `${folder}/sources.list`,
-      "Dir::Etc::sourceparts": "/dev/null",
-      "APT::Architecture": "riscv64",
-      "APT::Architectures": "riscv64",
-      "APT::Sandbox::User": "root",
-    };
-    const lines = Object.entries(settings).map(([name, value]) => `${name} "${value}";`);
-    await Deno.writeTextFile(`${folder}/apt.conf`, lines.join("\n"));
-    const env = { APT_CONFIG: `${folder}/apt.conf` };
-    await must(["apt-get", "update"], env);
-    const depends = await must(["apt-cache", "depends", "linux-image-riscv64"], env);
-    const kernel = /Depends: (linux-image-\S+)/.exec(depends)?.[1] ?? fail(depends);
-    for (const name of [kernel, "busybox-static"]) {
-      await must(["sh", "-c", `cd "${folder}" && apt-get download ${name}`], env);
-      await must([
-        "dpkg-deb",
-        "-x",
-        await only(folder, new RegExp(`^${RegExp.escape(name)}_.*\\.deb$`)),
-        root,
-      ]);
-    }
-    await Deno.writeTextFile(done, "");
-  }
-  const version = await only(`${root}/usr/lib/modules`, /./);
+  const debian = new Debian("riscv64");
+  const kernel = await debian.depends("linux-image-riscv64", /(?<=Depends: )linux-image-\S+/);
+  await debian.unpack(kernel, "busybox-static");
+  const version = await only(`${debian.root}/usr/lib/modules`, /./);
   return {
-    kernel: await only(`${root}/boot`, /^vmlinu[xz]/),
-    busybox: `${root}/usr/bin/busybox`,
+    kernel: await only(`${debian.root}/boot`, /^vmlinu[xz]/),
+    busybox: `${debian.root}/usr/bin/busybox`,
     modules: `${version}/kernel`,
   };
 }

@@ -2,7 +2,8 @@
  * Exclusives, acquire and release, compare and swap, and the atomics of the Large System Extensions.
  *
  * Tasks of a guest take turns between blocks, so that a load and a store of one instruction are atomic; what is 4 or 8
- * bytes wide uses the ops for it, which also check alignment.
+ * bytes wide uses the ops for it, which also check alignment. Without FEAT_LSE2 every access here has to be aligned, of
+ * pairs to the whole of them.
  *
  * Source: Arm Architecture Reference Manual (DDI 0487), C4.1.94 "Loads and Stores", C6.2.
  *
@@ -28,6 +29,13 @@ function reserve(c: Lifter, address: Value, value: Value): void {
   c.b.writeNow(Slot.EXCLUSIVE_VALUE, value);
 }
 
+/** The address of an access of 2^log2 bytes, which has to be aligned. */
+function alignedAddress(c: Lifter, f: Fields, log2: number): Value {
+  const address = c.xsp(f.rn);
+  if (log2 > 0) c.b.stateAt(Op.aligned, address, 1 << log2);
+  return address;
+}
+
 /** 1 unless an address is reserved and what is there as it was loaded. */
 function lost(c: Lifter, address: Value, current: Value): Value {
   const { b } = c, slot = (n: number) => b.op1(Op.mov, n);
@@ -36,29 +44,32 @@ function lost(c: Lifter, address: Value, current: Value): Value {
 }
 
 function loadExclusive(c: Lifter, f: Fields, log2: number): void {
-  const address = c.xsp(f.rn);
   if (log2 >= 2) {
+    const address = c.xsp(f.rn);
     const value = c.b.atomic(log2 === 2 ? Op.ldx32 : Op.ldx64, address, Slot.ZERO, 0);
     return c.setR(log2 - 2, f.rt, value);
   }
-  const value = c.b.load(LOADS[log2], address, 0);
+  const address = alignedAddress(c, f, log2), value = c.b.load(LOADS[log2], address, 0);
   reserve(c, address, value);
   c.setX(f.rt, value);
 }
 
 function storeExclusive(c: Lifter, f: Fields, log2: number): void {
-  const { b } = c, address = c.xsp(f.rn);
+  const { b } = c;
   if (log2 >= 2) {
+    const address = c.xsp(f.rn);
     return c.setX(f.rs, b.atomic(log2 === 2 ? Op.stx32 : Op.stx64, address, c.x(f.rt), 0));
   }
-  const current = b.load(LOADS[log2], address, 0), failed = lost(c, address, current);
+  const address = alignedAddress(c, f, log2),
+    current = b.load(LOADS[log2], address, 0),
+    failed = lost(c, address, current);
   b.store(STORES[log2], address, 0, b.select(failed, current, c.x(f.rt)));
   b.writeNow(Slot.EXCLUSIVE_ADDRESS, b.imm(-1));
   c.setX(f.rs, failed);
 }
 
 function loadExclusivePair(c: Lifter, f: Fields, log2: number): void {
-  const { b } = c, address = c.xsp(f.rn);
+  const { b } = c, address = alignedAddress(c, f, log2 + 1);
   const low = b.atomic(Op.ldx64, address, Slot.ZERO, 0);
   if (log2 === 2) {
     c.setR(0, f.rt, low);
@@ -71,7 +82,7 @@ function loadExclusivePair(c: Lifter, f: Fields, log2: number): void {
 }
 
 function storeExclusivePair(c: Lifter, f: Fields, log2: number): void {
-  const { b } = c, address = c.xsp(f.rn), [low, high] = [c.x(f.rt), c.x(f.rt2)];
+  const { b } = c, address = alignedAddress(c, f, log2 + 1), [low, high] = [c.x(f.rt), c.x(f.rt2)];
   if (log2 === 2) {
     const both = b.or(b.zext32(low), b.shl(high, b.imm(32)));
     return c.setX(f.rs, b.atomic(Op.stx64, address, both, 0));
@@ -89,8 +100,10 @@ function exclusiveRows(): A64Row[] {
   return [0, 1, 2, 3].flatMap((log2) => {
     const size = log2.toString(2).padStart(2, "0"), suffix = SUFFIX[log2];
     const rt = log2 === 3 ? "{rt64}" : "{rt32}", rt2 = log2 === 3 ? "{rt264}" : "{rt232}";
-    const load = (c: Lifter, f: Fields) => c.setX(f.rt, c.b.load(LOADS[log2], c.xsp(f.rn), 0));
-    const store = (c: Lifter, f: Fields) => c.b.store(STORES[log2], c.xsp(f.rn), 0, c.x(f.rt));
+    const load = (c: Lifter, f: Fields) =>
+      c.setX(f.rt, c.b.load(LOADS[log2], alignedAddress(c, f, log2), 0));
+    const store = (c: Lifter, f: Fields) =>
+      c.b.store(STORES[log2], alignedAddress(c, f, log2), 0, c.x(f.rt));
     const start = `${size} 001000`;
     const rows = [
       ...[["x", "0"], ["lx", "1"]].map(([kind, o0]) =>
@@ -165,7 +178,8 @@ function compareAndSwapRows(): A64Row[] {
         `${size} 001000 1 ${acquire} 1 rs ${release} 11111 rn rt`,
         `{rs${width}}, {rt${width}}, [{rnsp64}]`,
         (c, f) => {
-          const { b } = c, address = c.xsp(f.rn), old = b.load(LOADS[log2], address, 0);
+          const { b } = c, address = alignedAddress(c, f, log2);
+          const old = b.load(LOADS[log2], address, 0);
           const other = b.op2(Op.sne64, old, truncated(c, log2, c.x(f.rs)));
           b.store(STORES[log2], address, 0, b.select(other, old, c.x(f.rt)));
           c.setX(f.rs, old);
@@ -182,7 +196,10 @@ function compareAndSwapRows(): A64Row[] {
         `0 ${log2 & 1} 001000 0 ${acquire} 1 rs ${release} 11111 rn rt`,
         `{rs${width}}, {rsnext${width}}, {rt${width}}, {rtnext${width}}, [{rnsp64}]`,
         (c, f) => {
-          const { b } = c, address = c.xsp(f.rn), bytes = 2 ** log2, next = (n: number) => n + 1;
+          const { b } = c,
+            address = alignedAddress(c, f, log2 + 1),
+            bytes = 2 ** log2,
+            next = (n: number) => n + 1;
           const x = b.load(LOADS[log2], address, 0), y = b.load(LOADS[log2], address, bytes);
           const other = b.or(
             b.op2(Op.sne64, x, truncated(c, log2, c.x(f.rs))),
@@ -229,12 +246,14 @@ function atomicRows(): A64Row[] {
           `${size} 111 0 00 ${acquire} ${release} 1 rs ${bits} 00 rn rt`,
           `{rs${width}}, {rt${width}}, [{rnsp64}]`,
           (c, f) => {
-            const { b } = c, address = c.xsp(f.rn);
+            const { b } = c;
             const x = name === "ldclr" ? b.not(c.x(f.rs)) : c.x(f.rs);
             if (log2 >= 2) {
-              const old = b.atomic(log2 === 2 ? Op.amo32 : Op.amo64, address, x, kind);
+              const address = c.xsp(f.rn),
+                old = b.atomic(log2 === 2 ? Op.amo32 : Op.amo64, address, x, kind);
               return c.setR(log2 - 2, f.rt, old);
             }
+            const address = alignedAddress(c, f, log2);
             const old = b.load(isSigned ? SIGNED_LOADS[log2] : LOADS[log2], address, 0);
             const narrow = log2 === 0 ? Op.sext8 : Op.sext16;
             const operand = isSigned ? b.op1(narrow, x) : truncated(c, log2, x);

@@ -194,6 +194,7 @@ const rows: [name: string, fields: string, effect: number, doc: string][] = [
   ],
   ["amo64", "d a b j", STORE, "d = 64 bits at a, which become `Amo` j of them and b, at once"],
   ["zero", "a i", STORE, "i bytes at a & -i become 0; i is a power of two"],
+  ["aligned", "a i", LOAD, "faults as MISALIGNED unless a is a multiple of i, a power of two"],
   ["fence", "j", STATE, "memory barrier"],
   [
     "invalidate",

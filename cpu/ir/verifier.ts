@@ -47,7 +47,7 @@ const unused = OPS.map((op) => {
 /** What is wrong with the immediates of a record, if anything. */
 function immediateProblem(op: OpInfo, c: number, j: number): string | undefined {
   if (op.fields.includes("i") && (op.effect === Effect.LOAD || op.effect === Effect.STORE)) {
-    if (op.name === "zero") {
+    if (op.name === "zero" || op.name === "aligned") {
       return c > 0 && (c & (c - 1)) === 0 && j === 0 ? undefined : "size is not a power of two";
     }
     if (j !== c >> 31 || c < -2048 || c >= 4096) return "offset is not in [-2048, 4096)";

@@ -162,6 +162,19 @@ export function emitMemory(
   groups: ReadonlyMap<number, Group>,
 ): boolean {
   const code = block.ir.code, op = code[at];
+  if (op === Ir.aligned) {
+    const { w } = c;
+    c.registers.get(code[at + 2]);
+    w.i64Const(code[at + 4] - 1);
+    w.op(Op.i64_and);
+    w.op(Op.i64_eqz);
+    w.op(Op.i32_eqz);
+    w.hint(false);
+    w.if();
+    c.leave(block, at, "memory");
+    w.end();
+    return true;
+  }
   if (ATOMICS.has(op)) {
     emitAtomic(c, block, at);
     return true;

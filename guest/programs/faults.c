@@ -3,6 +3,8 @@
  * `misaligned` is no fault for a program on Linux and ends well.
  */
 #define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +107,8 @@ static void misaligned(void) {
 static void illegal(void) {
 #if defined(__riscv)
   __asm__ volatile(".4byte 0xffffffff");
+#elif defined(__aarch64__)
+  __asm__ volatile(".4byte 0xffffffff");
 #else
   __builtin_trap();
 #endif
@@ -114,6 +118,8 @@ static void illegal(void) {
 static void illegal_zero(void) {
 #if defined(__riscv)
   __asm__ volatile(".2byte 0");
+#elif defined(__aarch64__)
+  __asm__ volatile("udf #0");
 #else
   __builtin_trap();
 #endif
@@ -123,6 +129,8 @@ static void illegal_zero(void) {
 static void privileged(void) {
 #if defined(__riscv)
   __asm__ volatile("csrr zero, mstatus");
+#elif defined(__aarch64__)
+  __asm__ volatile("mrs x0, ttbr0_el1");
 #else
   __builtin_trap();
 #endif
@@ -131,10 +139,62 @@ static void privileged(void) {
 static void breakpoint(void) {
 #if defined(__riscv)
   __asm__ volatile("ebreak");
+#elif defined(__aarch64__)
+  __asm__ volatile("brk #1");
 #else
   __builtin_trap();
 #endif
 }
+
+#if defined(__aarch64__)
+static sigjmp_buf back;
+static void escape(int signal_) { siglongjmp(back, signal_); }
+
+/* Instructions of higher exception levels, and exclusives and atomics that are not aligned: the signal of each. */
+static void forbidden(void) {
+  static uint64_t area[4] __attribute__((aligned(32)));
+  signal(SIGILL, escape);
+  signal(SIGBUS, escape);
+#define TRY(text)                                                                                  \
+  do {                                                                                             \
+    int got = sigsetjmp(back, 1);                                                                  \
+    if (got == 0)                                                                                  \
+      __asm__ volatile(".arch_extension lse\n\tadd x1, %0, #1\n\tadd x2, %0, #2\n\tadd x4, %0, #4\n\t" \
+                       "add x8, %0, #8\n\t" text                                                 \
+                       : : "r"(area) : "x0", "x1", "x2", "x3", "x4", "x6", "x7", "x8", "memory");  \
+    printf("%s: signal %d\n", text, got);                                                         \
+  } while (0)
+  TRY("hvc #0");
+  TRY("smc #0");
+  TRY("hlt #0");
+  TRY("eret");
+  TRY("tlbi vmalle1");
+  TRY("dc ivac, %0");
+  TRY("ic iallu");
+  TRY("msr daifset, #2");
+  TRY("msr tpidrro_el0, x0");
+  TRY("msr cntvct_el0, x0");
+  TRY("mrs x0, currentel");
+  TRY("mrs x0, vbar_el1");
+  TRY("mrs x0, ttbr0_el1");
+  TRY("ldxrh w0, [x1]");
+  TRY("ldxr w0, [x2]");
+  TRY("ldaxr x0, [x4]");
+  TRY("ldxp w0, w3, [x4]");
+  TRY("ldxp x0, x3, [x8]");
+  TRY("ldaddh w0, w0, [x1]");
+  TRY("swpal w0, w0, [x2]");
+  TRY("ldumaxal x0, x0, [x4]");
+  TRY("cash w0, w3, [x1]");
+  TRY("casal x0, x3, [x4]");
+  TRY("caspal x6, x7, x6, x7, [x8]");
+  TRY("ldar x0, [x4]");
+  TRY("ldarh w0, [x1]");
+  TRY("stlr w0, [x2]");
+  TRY("stlrb w0, [x1]");
+  TRY("ldr x0, [x1]");
+}
+#endif
 
 static int recurse(volatile char *above, int depth) {
   volatile char frame[512];
@@ -163,6 +223,9 @@ static const struct {
     {"none-write", none_write},       {"readonly-write", readonly_write}, {"fill-past-end", fill_past_end},
     {"misaligned", misaligned},       {"illegal", illegal},               {"illegal-zero", illegal_zero},
     {"privileged", privileged},       {"breakpoint", breakpoint},         {"stack-overflow", stack_overflow},
+#if defined(__aarch64__)
+    {"forbidden", forbidden},
+#endif
     {"abort", aborts},                {"double-free", double_free},
 };
 

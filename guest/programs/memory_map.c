@@ -97,8 +97,12 @@ static void growth(void) {
 
 /* Code made at run time: writes a function, runs it, writes another to the same place. */
 static void generated(void) {
+#if defined(__riscv) || defined(__aarch64__)
 #if defined(__riscv)
   static const uint32_t returns[2][2] = {{0x02a00513, 0x00008067}, {0x06300513, 0x00008067}}; /* li a0; ret */
+#else
+  static const uint32_t returns[2][2] = {{0x52800540, 0xd65f03c0}, {0x52800c60, 0xd65f03c0}}; /* mov w0; ret */
+#endif
   char *area = map(PAGE, PROT_READ | PROT_WRITE);
   for (int i = 0; i < 2; i++) {
     int (*function)(void);
@@ -114,7 +118,11 @@ static void generated(void) {
   for (int i = 0; i < 6; i++) {
     int (*function)(void);
     memcpy(area, returns[i % 2], sizeof returns[0]);
+#if defined(__riscv)
     __asm__ volatile("fence.i" : : : "memory");
+#else
+    __asm__ volatile("dc cvau, %0\n\tdsb ish\n\tic ivau, %0\n\tdsb ish\n\tisb" : : "r"(area) : "memory");
+#endif
     memcpy(&function, &area, sizeof function);
     printf("%d ", function());
   }

@@ -30,9 +30,11 @@ int main(void) {
   printf("AT_ENTRY: %d\n", getauxval(AT_ENTRY) != 0);
   printf("AT_EXECFN: %d\n", getauxval(AT_EXECFN) != 0 && strlen((char *)getauxval(AT_EXECFN)) > 0);
   printf("AT_SECURE: %lu\n", getauxval(AT_SECURE));
-  printf("AT_HWCAP has I, M, A, F, D, C: %d\n",
+  printf("AT_HWCAP has what all programs need: %d\n",
 #if defined(__riscv)
-         (getauxval(AT_HWCAP) & 0x112d) == 0x112d
+         (getauxval(AT_HWCAP) & 0x112d) == 0x112d /* I, M, A, F, D, C */
+#elif defined(__aarch64__)
+         (getauxval(AT_HWCAP) & 0x9fb) == 0x9fb /* fp, asimd, aes, pmull, sha1, sha2, crc32, atomics, cpuid */
 #else
          1
 #endif
@@ -41,7 +43,7 @@ int main(void) {
   printf("no such auxiliary value: %lu %s\n", getauxval(12345), strerrorname_np(errno));
   printf("processors: %d\n", sysconf(_SC_NPROCESSORS_ONLN) >= 1);
   printf("uname: %d", uname(&name));
-#if defined(__riscv)
+#if defined(__riscv) || defined(__aarch64__)
   printf(" %s %s", name.sysname, name.machine);
 #endif
   printf("\n");

@@ -71,6 +71,12 @@ int main(void) {
   for (volatile int i = 0; i < 100000; i++) {}
   __asm__ volatile("rdtime %0\n\trdinstret %1" : "=r"(t1), "=r"(i1));
   printf("rdtime: %d, rdinstret: %d\n", t1 >= t0, i1 > i0);
+#elif defined(__aarch64__)
+  uint64_t frequency, t0, t1;
+  __asm__ volatile("mrs %0, cntfrq_el0\n\tisb\n\tmrs %1, cntvct_el0" : "=r"(frequency), "=r"(t0));
+  for (volatile int i = 0; i < 100000; i++) {}
+  __asm__ volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(t1));
+  printf("cntfrq: %d, cntvct: %d\n", frequency > 1000000, t1 >= t0 && (t1 - t0) / frequency < 10);
 #endif
   return 0;
 }

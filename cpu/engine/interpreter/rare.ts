@@ -29,15 +29,15 @@ const enum Op {
   mulhsu64 = 84, rotr64 = 85, rotr64i = 86, rotr32 = 87, rotr32i = 88, clz64 = 89,
   ctz64 = 90, popcnt64 = 91, clz32 = 92, ctz32 = 93, popcnt32 = 94, bswap64 = 95,
   mins64 = 96, maxs64 = 97, minu64 = 98, maxu64 = 99, ldx32 = 100, ldx64 = 101,
-  stx32 = 102, stx64 = 103, amo32 = 104, amo64 = 105, zero = 106, fence = 107,
-  invalidate = 108, fadd64r = 109, fsub64r = 110, fmul64r = 111, fdiv64r = 112, fadd32r = 113,
-  fsub32r = 114, fmul32r = 115, fdiv32r = 116, fsqrt64 = 117, fsqrt32 = 118, fmin64 = 119,
-  fmax64 = 120, fmin32 = 121, fmax32 = 122, feq32 = 123, flt32 = 124, fle32 = 125,
-  fclass64 = 126, fclass32 = 127, unbox32 = 128, cvtF64S32 = 129, cvtF64U32 = 130, cvtF64S64 = 131,
-  cvtF64U64 = 132, cvtF32S32 = 133, cvtF32U32 = 134, cvtF32S64 = 135, cvtF32U64 = 136, cvtS32F64 = 137,
-  cvtU32F64 = 138, cvtS64F64 = 139, cvtU64F64 = 140, cvtS32F32 = 141, cvtU32F32 = 142, cvtS64F32 = 143,
-  cvtU64F32 = 144, cvtF32F64 = 145, cvtF64F32 = 146, fpsync = 147, checkrm = 148, icount = 149,
-  clock = 150, enter = 151, sys = 152, gate = 153, hop = 154,
+  stx32 = 102, stx64 = 103, amo32 = 104, amo64 = 105, zero = 106, aligned = 107,
+  fence = 108, invalidate = 109, fadd64r = 110, fsub64r = 111, fmul64r = 112, fdiv64r = 113,
+  fadd32r = 114, fsub32r = 115, fmul32r = 116, fdiv32r = 117, fsqrt64 = 118, fsqrt32 = 119,
+  fmin64 = 120, fmax64 = 121, fmin32 = 122, fmax32 = 123, feq32 = 124, flt32 = 125,
+  fle32 = 126, fclass64 = 127, fclass32 = 128, unbox32 = 129, cvtF64S32 = 130, cvtF64U32 = 131,
+  cvtF64S64 = 132, cvtF64U64 = 133, cvtF32S32 = 134, cvtF32U32 = 135, cvtF32S64 = 136, cvtF32U64 = 137,
+  cvtS32F64 = 138, cvtU32F64 = 139, cvtS64F64 = 140, cvtU64F64 = 141, cvtS32F32 = 142, cvtU32F32 = 143,
+  cvtS64F32 = 144, cvtU64F32 = 145, cvtF32F64 = 146, cvtF64F32 = 147, fpsync = 148, checkrm = 149,
+  icount = 150, clock = 151, enter = 152, sys = 153, gate = 154, hop = 155,
 }
 // end of op numbers
 
@@ -222,6 +222,8 @@ export class RareOps {
         return this.#amo(d, a, b, j, code[ip] === Op.amo32 ? 4 : 8);
       case Op.zero:
         return this.#slow.zero(al, r[(a << 1) + 1], c);
+      case Op.aligned:
+        return this.#aligned(a, c);
       case Op.fence:
       case Op.invalidate:
         break;
