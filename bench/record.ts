@@ -1,5 +1,5 @@
 /**
- * `deno task bench`: compares Trapdoor with native and with qemu-riscv64 on every kernel, prints
+ * `deno task bench`: compares Trapdoor with native and with QEMU's user mode on every kernel, prints
  * the table, appends a record to the history and draws the trend. See README.md.
  *
  * @module
@@ -17,27 +17,36 @@ import {
   means,
   parseHistory,
 } from "./lib/history.ts";
-import { type Kernel, kernels as allKernels, pickKernels } from "./lib/kernels.ts";
+import { type Kernel, kernelsOf, pickKernels } from "./lib/kernels.ts";
 import { metricsVariable, parseMetrics } from "./lib/metrics.ts";
 import { dirname, fromFileUrl, join } from "./lib/paths.ts";
 import { formatRatio, significant } from "./lib/stats.ts";
-import { findTools, findTrapdoor, requireTool, root } from "./lib/tools.ts";
+import {
+  type Architecture,
+  architectures,
+  findTools,
+  findTrapdoor,
+  requireTool,
+  root,
+} from "./lib/tools.ts";
 import { drawTrend } from "./lib/trend.ts";
 
 const help = `usage: deno task bench [options]
 
+  --arch ARCH      the guest: riscv64 (default) or aarch64
   --kernels A,B    only these kernels (default: all)
   --tier TIER      interp, wasm, native or auto (default: interp)
   --rounds N       interleaved rounds, of which medians are taken (default: 5)
   --seconds S      native CPU seconds of one run (default: 0.1)
   --trapdoor CMD   how to start Trapdoor (default: this checkout's mod.ts), or 'none'
   --out FILE       the history to append to (default: bench/history/history.jsonl);
-                   trend.svg is drawn beside it
+                   trend.svg, trend-aarch64.svg are drawn beside it
   --dry-run        only print the table
-  --no-extra       don't run backdoor_bench.ts for its figures
+  --no-extra       don't run backdoor_bench.ts (a riscv64 guest) for its figures
   --help           this text`;
 
 interface Settings {
+  arch: Architecture;
   kernels: Kernel[];
   tier: string;
   rounds: number;
@@ -53,6 +62,7 @@ function readSettings(args: string[]): Settings | "help" {
   const { values } = parseArgs({
     args,
     options: {
+      arch: { type: "string", default: "riscv64" },
       kernels: { type: "string" },
       tier: { type: "string", default: "interp" },
       rounds: { type: "string", default: "5" },
@@ -65,6 +75,10 @@ function readSettings(args: string[]): Settings | "help" {
     },
   });
   if (values.help) return "help";
+  const arch = architectures.find((known) => known === values.arch);
+  if (arch === undefined) {
+    throw new Error(`--arch is ${architectures.join(" or ")}, not '${values.arch}'`);
+  }
   const tier = values.tier as string;
   if (!["interp", "wasm", "native", "auto"].includes(tier)) {
     throw new Error(`--tier is interp, wasm, native or auto, not '${tier}'`);
@@ -77,7 +91,8 @@ function readSettings(args: string[]): Settings | "help" {
     throw new Error(`--seconds is a number from 0.001 to 60, not '${values.seconds}'`);
   }
   return {
-    kernels: pickKernels(values.kernels?.split(",")),
+    arch,
+    kernels: pickKernels(values.kernels?.split(","), arch),
     tier,
     rounds,
     seconds,
@@ -147,8 +162,9 @@ async function readHistory(path: string): Promise<HistoryRecord[]> {
 async function save(out: string, record: HistoryRecord): Promise<void> {
   await Deno.mkdir(dirname(out), { recursive: true });
   await Deno.writeTextFile(out, JSON.stringify(record) + "\n", { append: true });
-  const picture = join(dirname(out), "trend.svg");
-  await Deno.writeTextFile(`${picture}.tmp`, drawTrend(await readHistory(out)));
+  const { arch = "riscv64" } = record;
+  const picture = join(dirname(out), arch === "riscv64" ? "trend.svg" : `trend-${arch}.svg`);
+  await Deno.writeTextFile(`${picture}.tmp`, drawTrend(await readHistory(out), arch));
   await Deno.rename(`${picture}.tmp`, picture);
   console.log(`\nappended to ${out}, drawn in ${picture}`);
 }
@@ -156,7 +172,7 @@ async function save(out: string, record: HistoryRecord): Promise<void> {
 async function main(settings: Settings): Promise<number> {
   // Before minutes of measuring: a history that can't be read couldn't be drawn either.
   if (!settings.dryRun) await readHistory(settings.out);
-  const tools = await findTools();
+  const tools = await findTools(settings.arch);
   requireTool(tools.hostCompiler);
   requireTool(tools.guestCompiler);
   if (!tools.qemu.found) console.error(`warning: no column for qemu: ${tools.qemu.reason}`);
@@ -184,7 +200,7 @@ async function main(settings: Settings): Promise<number> {
   const records: HistoryRecord["kernels"] = {};
   for (const kernel of settings.kernels) {
     const native = await buildKernel(tools, kernel, "host");
-    const program = await buildKernel(tools, kernel, "riscv64");
+    const program = await buildKernel(tools, kernel, settings.arch);
     const executors: Executor[] = [{ name: "native", command: [], program: native, stats: false }];
     if (qemu) executors.push({ name: "qemu", command: qemu, program, stats: false });
     if (emulator) {
@@ -201,12 +217,12 @@ async function main(settings: Settings): Promise<number> {
     console.error(`${kernel.name}: native ${record.native} s, ${shown.join(", ")}`);
   }
 
-  const hello = await buildHello(tools, "riscv64");
+  const hello = await buildHello(tools, settings.arch);
   const starters: Starter[] = [
     { name: "native", command: [await buildHello(tools, "host")] },
     { name: "deno, empty module", command: [Deno.execPath(), "run", await emptyModule()] },
   ];
-  if (qemu) starters.push({ name: "qemu-riscv64", command: [...qemu, hello] });
+  if (qemu) starters.push({ name: `qemu-${settings.arch}`, command: [...qemu, hello] });
   if (emulator) starters.push({ name: "trapdoor", command: [...emulator, hello] });
   const starting = await compareStartup(cpuTime, starters, Math.max(9, settings.rounds));
   report("start-up", starting.failures);
@@ -224,9 +240,10 @@ async function main(settings: Settings): Promise<number> {
     cores: navigator.hardwareConcurrency,
     platform: `${Deno.build.os} ${Deno.build.arch}`,
     compiler: tools.hostCompiler.found ? tools.hostCompiler.version : "",
+    arch: settings.arch,
     tier: settings.tier,
     rounds: settings.rounds,
-    complete: allKernels.every((k) => records[k.name]?.trapdoor !== undefined),
+    complete: kernelsOf(settings.arch).every((k) => records[k.name]?.trapdoor !== undefined),
     kernels: records,
     geomean: {},
     startup: starting.startup,
@@ -237,7 +254,8 @@ async function main(settings: Settings): Promise<number> {
     const mean = means(records, engine);
     if (mean !== undefined) record.geomean[engine] = mean;
   }
-  if (trapdoor !== undefined && settings.extra) {
+  // The guest of backdoor_bench.ts is riscv64's.
+  if (trapdoor !== undefined && settings.extra && settings.arch === "riscv64") {
     const metrics = await extraMetrics(trapdoor.command, settings.tier);
     if (Object.keys(metrics).length > 0) record.metrics = metrics;
   }

@@ -10,7 +10,7 @@ import {
   means,
   parseHistory,
 } from "../bench/lib/history.ts";
-import { flagsOf, kernels, pickKernels } from "../bench/lib/kernels.ts";
+import { flagsOf, kernels, kernelsOf, pickKernels } from "../bench/lib/kernels.ts";
 import { metricsVariable, parseMetrics, reportMetric } from "../bench/lib/metrics.ts";
 import { parseCost, parseKernelOutput, parseStats, splitCommand } from "../bench/lib/parse.ts";
 import {
@@ -132,7 +132,8 @@ Deno.test("compilerFlags speaks clang's language when the compiler is clang", ()
 Deno.test("kernels has every program of the directory but hello", () => {
   const files = [...Deno.readDirSync(new URL("../bench/kernels", import.meta.url))]
     .map((entry) => entry.name).filter((name) => name.endsWith(".c"));
-  assertEquals(files.sort(), [...kernels.map((k) => k.name), "hello"].map((n) => `${n}.c`).sort());
+  const sources = new Set([...kernelsOf("aarch64").map((k) => k.source ?? k.name), "hello"]);
+  assertEquals(files.sort(), [...sources].map((n) => `${n}.c`).sort());
 });
 
 Deno.test("nextScale is proportional but grows at most sixteenfold", () => {
@@ -208,6 +209,8 @@ Deno.test("means separates the classes and has nothing for an absent executor", 
   assertEquals(means(records, "trapdoor"), { all: 60, integer: 40, doubles: 90 });
   assertEquals(means({ fib: records.fib }, "qemu"), { all: 9, integer: 9 });
   assertEquals(means({ fib: { class: "integer", scale: 1, native: 1 } }, "qemu"), undefined);
+  const vectors = { memcpy: { class: "vectors" as const, scale: 1, native: 1, qemu: 18 } };
+  assertEquals(means(vectors, "qemu"), { all: 18, vectors: 18 });
 });
 
 Deno.test("formatTable has an executor a row and a dash where nothing was measured", () => {
@@ -215,6 +218,15 @@ Deno.test("formatTable has an executor a row and a dash where nothing was measur
   assertEquals(lines[0], "| engine | geo. mean | integer | doubles | fib | nbody |");
   assertEquals(lines[2], "| trapdoor, interp | 60.0 | 40.0 | 90.0 | 40.0 | 90.0 |");
   assertEquals(lines[3], "| qemu-riscv64 | 12.0 | - | - | 9.00 | 16.0 |");
+  const memcpy = { class: "vectors" as const, scale: 1, native: 0.1, qemu: 18 };
+  const aarch64 = sampleRecord({
+    arch: "aarch64",
+    kernels: { memcpy },
+    geomean: { qemu: { all: 18, vectors: 18 } },
+  });
+  const table = formatTable(aarch64).split("\n").map((l) => l.replace(/ +/g, " "));
+  assertEquals(table[0], "| engine | geo. mean | integer | doubles | vectors | memcpy |");
+  assertEquals(table[3], "| qemu-aarch64 | 18.0 | - | - | 18.0 | 18.0 |");
 });
 
 Deno.test("formatStartup compares with an empty module", () => {
@@ -307,6 +319,13 @@ Deno.test("drawTrend draws a line for each tier, and no mean for an incomplete r
   assertStringIncludes(svg, "backdoor.instruction, ns");
   assertStringIncludes(svg, "A CPU &lt;&amp;&gt;");
   assertThrows(() => drawTrend([]), RangeError);
+  const guest = sampleRecord({ arch: "aarch64", geomean: { trapdoor: { all: 13 } } });
+  const other = drawTrend([sampleRecord(), guest], "aarch64");
+  assertStringIncludes(other, "1 record,");
+  assertStringIncludes(other, "qemu-aarch64");
+  assert(!other.includes("qemu-riscv64"));
+  assertEquals(drawTrend([sampleRecord(), guest]), drawTrend([sampleRecord()]));
+  assertThrows(() => drawTrend([sampleRecord()], "aarch64"), RangeError, "of aarch64");
 });
 
 Deno.test("drawTrend draws one record, and records without any value", () => {

@@ -8,16 +8,24 @@ import {
 import { build, buildCpuTime, buildHello, buildKernel, type Target } from "../bench/lib/build.ts";
 import { compare, type Executor } from "../bench/lib/compare.ts";
 import { parseHistory } from "../bench/lib/history.ts";
-import { kernels, pickKernels, sourceOf } from "../bench/lib/kernels.ts";
+import { kernels, kernelsOf, pickKernels, sourceOf } from "../bench/lib/kernels.ts";
 import { execute, measure } from "../bench/lib/measure.ts";
 import { parseKernelOutput } from "../bench/lib/parse.ts";
-import { findTools, findTrapdoor, requireTool, skip, which } from "../bench/lib/tools.ts";
+import {
+  architectures,
+  findTools,
+  findTrapdoor,
+  requireTool,
+  skip,
+  which,
+} from "../bench/lib/tools.ts";
 
 const tools = await findTools();
+const other = await findTools("aarch64");
 const buildable = tools.hostCompiler.found;
 const comparable = buildable && tools.guestCompiler.found && tools.qemu.found;
 if (!buildable) skip("tests of measured programs", "no C compiler for the host");
-if (!comparable) skip("tests of riscv64 kernels", "no riscv64-linux-gnu-gcc or no qemu-riscv64");
+if (!comparable) skip("tests of record.ts", "no riscv64-linux-gnu-gcc or no qemu-riscv64");
 
 Deno.test("which finds programs, and no directory or plain file", async () => {
   const file = await Deno.makeTempFile();
@@ -127,30 +135,41 @@ Deno.test({
   },
 });
 
-Deno.test({
-  // Builds every kernel twice, unless the cache has them.
-  name: "kernels compute the same natively and in qemu-riscv64",
-  ignore: !comparable,
-  async fn(t) {
-    const qemu = requireTool(tools.qemu);
-    for (const kernel of kernels) {
-      await t.step(kernel.name, async () => {
-        const at = (target: Target) => buildKernel(tools, kernel, target);
-        const [native, guest] = [await at("host"), await at("riscv64")];
-        const sums = new Set<string>();
-        for (const scale of ["0", "1", "3"]) {
-          const { stdout } = await execute([native, scale]);
-          assertEquals((await execute([qemu, guest, scale])).stdout, stdout);
-          const result = parseKernelOutput(stdout);
-          assertEquals([result.name, result.scale], [kernel.name, Number(scale)]);
-          sums.add(result.checksum);
-        }
-        assertEquals(sums.size, 3, `${sourceOf(kernel.name)}: the checksum ignores the scale`);
-      });
-    }
-    const hello = await buildHello(tools, "riscv64");
-    assertEquals((await execute([qemu, hello])).stdout, "hello\n");
-  },
+for (const arch of architectures) {
+  const tools = await findTools(arch);
+  const comparable = buildable && tools.guestCompiler.found && tools.qemu.found;
+  if (!comparable) skip(`tests of ${arch} kernels`, `no ${arch}-linux-gnu-gcc or no qemu-${arch}`);
+  Deno.test({
+    // Builds every kernel twice, unless the cache has them.
+    name: `kernels compute the same natively and in qemu-${arch}`,
+    ignore: !comparable,
+    async fn(t) {
+      const qemu = requireTool(tools.qemu);
+      for (const kernel of kernelsOf(arch)) {
+        await t.step(kernel.name, async () => {
+          const at = (target: Target) => buildKernel(tools, kernel, target);
+          const [native, guest] = [await at("host"), await at(arch)];
+          const sums = new Set<string>();
+          for (const scale of ["0", "1", "3"]) {
+            const { stdout } = await execute([native, scale]);
+            assertEquals((await execute([qemu, guest, scale])).stdout, stdout);
+            const result = parseKernelOutput(stdout);
+            assertEquals([result.name, result.scale], [kernel.name, Number(scale)]);
+            sums.add(result.checksum);
+          }
+          const source = sourceOf(kernel.source ?? kernel.name);
+          assertEquals(sums.size, 3, `${source}: the checksum ignores the scale`);
+        });
+      }
+      const hello = await buildHello(tools, arch);
+      assertEquals((await execute([qemu, hello])).stdout, "hello\n");
+    },
+  });
+}
+
+Deno.test("build refuses a guest that the tools are not for", async () => {
+  const program = buildHello(await findTools("aarch64"), "riscv64");
+  await assertRejects(() => program, TypeError, "for riscv64 by the tools of aarch64");
 });
 
 Deno.test({
@@ -209,6 +228,8 @@ async function record(...args: string[]) {
 Deno.test("record.ts ends with 2 and one line when an option is wrong", async () => {
   const wrong = [
     ["--bogus"],
+    ["--arch=mips"],
+    ["--kernels=memcpy"],
     ["--tier=fast"],
     ["--rounds=0"],
     ["--rounds=1.5"],
@@ -241,7 +262,7 @@ while case "$1" in --*) true ;; *) false ;; esac; do
   [ "$1" = --stats=json ] && stats=1
   shift
 done
-"${requireTool(tools.qemu)}" "$@" | sed "$EDIT"
+"\${QEMU:-${requireTool(tools.qemu)}}" "$@" | sed "$EDIT"
 [ -z "$stats" ] || echo '{"instructions":'$(($2 * 1000000))',"seconds":1,"mips":2}' >&2
 `,
         { mode: 0o755 },
@@ -275,6 +296,19 @@ done
       const unreadable = await run("s/x/x/");
       assertEquals(unreadable.code, 1);
       assertStringIncludes(unreadable.stderr, "line 1 is not JSON");
+      if (other.qemu.found && other.guestCompiler.found) {
+        // Another guest is drawn apart, in the same history.
+        const arm = ["--arch=aarch64", "--kernels=memcpy", "--rounds=1", "--seconds=0.005"];
+        const both = `${directory}/both/history.jsonl`;
+        const emulator = `--trapdoor=env EDIT=s/x/x/ QEMU=${other.qemu.path} ${standIn}`;
+        const made = await record(...arm, `--out=${both}`, emulator);
+        assertEquals(made.code, 0, made.stderr);
+        assertStringIncludes(made.stdout, "| qemu-aarch64 ");
+        const [third] = parseHistory(await Deno.readTextFile(both));
+        assertEquals([third.arch, third.kernels.memcpy.class], ["aarch64", "vectors"]);
+        const drawn = await Deno.readTextFile(`${directory}/both/trend-aarch64.svg`);
+        assertStringIncludes(drawn, "1 record,");
+      } else skip("record.ts with an aarch64 guest", "no tools for it");
       const absent = await record(`--out=${out}.none`, "--trapdoor=no-such-program");
       assertEquals(absent.code, 1);
       assertStringIncludes(absent.stderr, "'no-such-program' not found");

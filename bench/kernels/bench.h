@@ -51,7 +51,13 @@ static int bench_main(int argc, char **argv, const char *name, uint64_t (*kernel
   return fflush(stdout) == 0 ? 0 : 1;
 }
 
+/* One source may be several kernels, which -DBENCH_NAME tells apart. */
+#ifdef BENCH_NAME
+#define BENCH_MAIN(name, kernel) \
+  int main(int argc, char **argv) { return bench_main(argc, argv, BENCH_NAME, kernel); }
+#else
 #define BENCH_MAIN(name, kernel) \
   int main(int argc, char **argv) { return bench_main(argc, argv, name, kernel); }
+#endif
 
 #endif

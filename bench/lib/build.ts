@@ -5,11 +5,11 @@
  */
 
 import { basename, fromFileUrl, join } from "./paths.ts";
-import { requireTool, type Tools } from "./tools.ts";
+import { type Architecture, requireTool, type Tools } from "./tools.ts";
 import { flagsOf, type Kernel, kernelFlags, sourceOf } from "./kernels.ts";
 
 /** Where a program is to run. */
-export type Target = "host" | "riscv64";
+export type Target = "host" | Architecture;
 
 /** One program to build. */
 export interface Program {
@@ -17,7 +17,7 @@ export interface Program {
   sources: string[];
   /** Compiler and linker flags. */
   flags: string[];
-  /** The host, or a static riscv64 Linux program. */
+  /** The host, or a static Linux program of this guest. */
   target: Target;
 }
 
@@ -88,10 +88,13 @@ export function compilerFlags(version: string, flags: readonly string[]): string
  * the compiler's output, or one that names the compiler if it is absent.
  */
 export async function build(tools: Tools, program: Program): Promise<string> {
+  if (program.target !== "host" && program.target !== tools.arch) {
+    throw new TypeError(`Can't build for ${program.target} by the tools of ${tools.arch}`);
+  }
   const tool = program.target === "host" ? tools.hostCompiler : tools.guestCompiler;
   const compiler = requireTool(tool);
   const flags = compilerFlags(tool.found ? tool.version : "", program.flags);
-  if (program.target === "riscv64") flags.push("-static");
+  if (program.target !== "host") flags.push("-static");
   const text = await run([compiler, ...flags, "-E", "-P", ...program.sources]);
   const version = tool.found ? tool.version : "";
   const key = await hexDigest([
@@ -124,7 +127,11 @@ export async function build(tools: Tools, program: Program): Promise<string> {
 
 /** Builds one kernel. */
 export function buildKernel(tools: Tools, kernel: Kernel, target: Target): Promise<string> {
-  return build(tools, { sources: [sourceOf(kernel.name)], flags: flagsOf(kernel), target });
+  return build(tools, {
+    sources: [sourceOf(kernel.source ?? kernel.name)],
+    flags: flagsOf(kernel),
+    target,
+  });
 }
 
 /** Builds the start-up program. */

@@ -6,6 +6,7 @@
 
 import type { Comparison, Startup } from "./compare.ts";
 import type { KernelClass } from "./kernels.ts";
+import type { Architecture } from "./tools.ts";
 import { formatRatio, geometricMean, markdownTable, significant } from "./stats.ts";
 
 /** One kernel in a record. Ratios are CPU time relative to native in the same round. */
@@ -15,7 +16,7 @@ export interface KernelRecord {
   scale: number;
   /** Native CPU seconds at that scale. */
   native: number;
-  /** qemu-riscv64 relative to native. */
+  /** QEMU in user mode relative to native. */
   qemu?: number;
   /** Trapdoor relative to native. */
   trapdoor?: number;
@@ -30,6 +31,7 @@ export interface Means {
   all: number;
   integer?: number;
   doubles?: number;
+  vectors?: number;
 }
 
 /** One line of the history. */
@@ -47,6 +49,8 @@ export interface HistoryRecord {
   /** For instance `linux x86_64`. */
   platform: string;
   compiler: string;
+  /** The guest; riscv64 if absent. */
+  arch?: Architecture;
   /** The forced tier, or `auto`. */
   tier: string;
   rounds: number;
@@ -80,6 +84,8 @@ export function kernelRecord(comparison: Comparison): KernelRecord {
   return record;
 }
 
+const classes: readonly KernelClass[] = ["integer", "doubles", "vectors"];
+
 /** The geometric means of one executor; `undefined` if it ran no kernel. */
 export function means(kernels: Record<string, KernelRecord>, engine: Engine): Means | undefined {
   const of = (kind?: KernelClass): number[] =>
@@ -87,35 +93,41 @@ export function means(kernels: Record<string, KernelRecord>, engine: Engine): Me
       .filter((k) => kind === undefined || k.class === kind)
       .map((k) => k[engine])
       .filter((ratio) => ratio !== undefined);
-  const all = of(), integer = of("integer"), doubles = of("doubles");
+  const all = of();
   if (all.length === 0) return undefined;
   const result: Means = { all: significant(geometricMean(all)) };
-  if (integer.length > 0) result.integer = significant(geometricMean(integer));
-  if (doubles.length > 0) result.doubles = significant(geometricMean(doubles));
+  for (const kind of classes) {
+    const ratios = of(kind);
+    if (ratios.length > 0) result[kind] = significant(geometricMean(ratios));
+  }
   return result;
 }
 
 /** A record as a Markdown table: an executor a row, a kernel a column. */
 export function formatTable(record: HistoryRecord): string {
   const names = Object.keys(record.kernels);
+  const kinds = classes.filter((kind) =>
+    kind !== "vectors" || Object.values(record.kernels).some((k) => k.class === kind)
+  );
   const ratio = (value?: number) => value === undefined ? "-" : formatRatio(value);
   const row = (label: string, engine: Engine): string[] => {
     const mean = record.geomean[engine];
     return [
       label,
-      ...[mean?.all, mean?.integer, mean?.doubles].map(ratio),
+      ...[mean?.all, ...kinds.map((kind) => mean?.[kind])].map(ratio),
       ...names.map((name) => ratio(record.kernels[name][engine])),
     ];
   };
   const plain = (label: string, value: (k: KernelRecord) => string) => [
     label,
-    ...["", "", ""],
+    "",
+    ...kinds.map(() => ""),
     ...names.map((name) => value(record.kernels[name])),
   ];
   return markdownTable([
-    ["engine", "geo. mean", "integer", "doubles", ...names],
+    ["engine", "geo. mean", ...kinds, ...names],
     row(`trapdoor, ${record.tier}`, "trapdoor"),
-    row("qemu-riscv64", "qemu"),
+    row(`qemu-${record.arch ?? "riscv64"}`, "qemu"),
     plain("native, seconds", (k) => k.native.toFixed(3)),
     plain("trapdoor, MIPS", (k) => k.mips === undefined ? "-" : k.mips.toFixed(0)),
   ]);

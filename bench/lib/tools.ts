@@ -12,13 +12,21 @@ export type Tool =
   | { found: true; path: string; version: string }
   | { found: false; reason: string };
 
+/** Guests that can be measured. */
+export const architectures = ["riscv64", "aarch64"] as const;
+
+/** A guest's instruction set, as tools name it. */
+export type Architecture = typeof architectures[number];
+
 /** The tools of a comparison. */
 export interface Tools {
+  /** The guest that they are for. */
+  arch: Architecture;
   /** The host's C compiler: `TRAPDOOR_CC`, else gcc, clang or cc. */
   hostCompiler: Tool;
-  /** The riscv64 Linux cross compiler. */
+  /** The guest's Linux cross compiler. */
   guestCompiler: Tool;
-  /** QEMU in user mode for riscv64. */
+  /** QEMU in user mode for the guest. */
   qemu: Tool;
 }
 
@@ -56,19 +64,24 @@ async function find(names: string[], purpose: string, hint: string): Promise<Too
   return { found: false, reason: `${names.join(", ")} not found (${purpose}; ${hint})` };
 }
 
+const libraries: Record<Architecture, string> = {
+  riscv64: "libc6-dev-riscv64-cross",
+  aarch64: "libc6-dev-arm64-cross",
+};
+
 /** Looks for every tool; never throws because one is absent. */
-export async function findTools(): Promise<Tools> {
+export async function findTools(arch: Architecture = "riscv64"): Promise<Tools> {
   const own = Deno.env.get("TRAPDOOR_CC");
   const [hostCompiler, guestCompiler, qemu] = await Promise.all([
     find(own ? [own] : ["gcc", "clang", "cc"], "builds the native reference", "Debian: gcc"),
     find(
-      ["riscv64-linux-gnu-gcc"],
+      [`${arch}-linux-gnu-gcc`],
       "builds the guest programs",
-      "Debian: gcc-riscv64-linux-gnu and libc6-dev-riscv64-cross",
+      `Debian: gcc-${arch}-linux-gnu and ${libraries[arch]}`,
     ),
-    find(["qemu-riscv64", "qemu-riscv64-static"], "is compared with", "Debian: qemu-user"),
+    find([`qemu-${arch}`, `qemu-${arch}-static`], "is compared with", "Debian: qemu-user"),
   ]);
-  return { hostCompiler, guestCompiler, qemu };
+  return { arch, hostCompiler, guestCompiler, qemu };
 }
 
 /** The tool's path; throws an `Error` with the reason if it is absent. */

@@ -7,6 +7,7 @@
 
 import { type Chart, drawChart, escape, logRange, type Series } from "./chart.ts";
 import type { HistoryRecord } from "./history.ts";
+import type { Architecture } from "./tools.ts";
 
 const tierColours: Record<string, string> = {
   interp: "#0b61a4",
@@ -19,6 +20,7 @@ const denoColour = "#bf8700";
 
 /** A line for each tier that occurs, and one for qemu, of whatever `trapdoor` and `qemu` pick. */
 function tierSeries(
+  arch: Architecture,
   records: readonly HistoryRecord[],
   trapdoor: (record: HistoryRecord) => number | undefined,
   qemu: (record: HistoryRecord) => number | undefined,
@@ -31,7 +33,7 @@ function tierSeries(
     values: records.map((r) => r.tier === tier ? trapdoor(r) : undefined),
   }));
   series.push({
-    name: "qemu-riscv64",
+    name: `qemu-${arch}`,
     colour: qemuColour,
     dashed: true,
     values: records.map(qemu),
@@ -39,9 +41,13 @@ function tierSeries(
   return series.filter((s) => s.values.some((v) => v !== undefined));
 }
 
-/** Draws the picture; throws a `RangeError` for an empty history. */
-export function drawTrend(records: readonly HistoryRecord[]): string {
-  if (records.length === 0) throw new RangeError("Can't draw the trend of no records");
+/** Draws a guest's records; throws a `RangeError` if the history has none of it. */
+export function drawTrend(
+  history: readonly HistoryRecord[],
+  arch: Architecture = "riscv64",
+): string {
+  const records = history.filter((record) => (record.arch ?? "riscv64") === arch);
+  if (records.length === 0) throw new RangeError(`Can't draw the trend of no records of ${arch}`);
   const width = 960, margin = 16, gap = 8, columns = 4;
   const inner = width - 2 * margin;
   const labels = records.map((r) => r.date.slice(0, 10));
@@ -50,10 +56,11 @@ export function drawTrend(records: readonly HistoryRecord[]): string {
   );
   const kernelNames = [...new Set(records.flatMap((r) => Object.keys(r.kernels)))];
   const perKernel = kernelNames.map((name) =>
-    tierSeries(records, (r) => r.kernels[name]?.trapdoor, (r) => r.kernels[name]?.qemu)
+    tierSeries(arch, records, (r) => r.kernels[name]?.trapdoor, (r) => r.kernels[name]?.qemu)
   );
   // Means over different sets of kernels can't be compared: only complete records have one here.
   const mean = tierSeries(
+    arch,
     records,
     (r) => r.complete ? r.geomean.trapdoor?.all : undefined,
     (r) => r.complete ? r.geomean.qemu?.all : undefined,
@@ -102,9 +109,10 @@ export function drawTrend(records: readonly HistoryRecord[]): string {
   grid(kernelNames.map((title, i) => ({ title, series: perKernel[i], range: shared })));
   heading("Other figures (a scale each)");
   const starting = tierSeries(
+    arch,
     records,
     (r) => r.startup["trapdoor"]?.wall,
-    (r) => r.startup["qemu-riscv64"]?.wall,
+    (r) => r.startup[`qemu-${arch}`]?.wall,
   );
   const empty = records.map((r) => r.startup["deno, empty module"]?.wall);
   if (empty.some((v) => v !== undefined)) {
@@ -118,7 +126,7 @@ export function drawTrend(records: readonly HistoryRecord[]): string {
       const pick = (r: HistoryRecord) => r.metrics?.[name]?.value;
       return {
         title: `${name}, ${unit}`,
-        series: tierSeries(records, pick, () => undefined),
+        series: tierSeries(arch, records, pick, () => undefined),
         unit: ` ${unit}`,
       };
     }),
@@ -152,7 +160,7 @@ text { font: 11px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f232
 .axis { stroke: #d1d9e0; }
 </style>
 <rect width="100%" height="100%" fill="#ffffff"/>
-<text class="head" x="${margin}" y="26">Trapdoor: performance history</text>
+<text class="head" x="${margin}" y="26">Trapdoor: performance history, ${arch}</text>
 <text class="sub" x="${margin}" y="44">CPU time relative to the same C built by the host's compiler and run in the same round: 1 is native, lower is better, axes are logarithmic.</text>
 <text class="sub" x="${margin}" y="58">${records.length} record${
     records.length === 1 ? "" : "s"
