@@ -48,7 +48,7 @@ function formUnits({ lift, roots }: AheadOptions): Unit[] {
       const region = formRegion(pc, lift);
       if (!region) return;
       const more = queue.slice(i + 1, i + UNIT_ROOTS).filter((other) => !done.has(other));
-      const unit = formUnit(region, lift, [], { pcs: more, count: UNIT_INSNS });
+      const unit = formUnit(region, lift, [], { more, most: UNIT_INSNS });
       for (const root of unit.roots) done.add(root);
       calls(unit.blocks);
       units.push(unit);

@@ -72,8 +72,8 @@ export class Emitter implements OpContext {
   readonly #only = new Map<number, RegionBlock>();
   /** In system mode: the local of each group of accesses, the offset in guest memory of its lowest byte. */
   readonly #offsets = new Map<object, string>();
-  /** Checks so far, each of which has an extent. */
-  #extents = 0;
+  /** Checks of loads and of stores so far, each of which has an extent. */
+  readonly #extents = [0, 0];
   /** Slots that hold a word, sign-extended, at this place in the block. */
   readonly #words = new Set<number>();
   #float = false;
@@ -292,8 +292,9 @@ export class Emitter implements OpContext {
     const { low, span, right } = check;
     // Which extent must follow from the unit alone; units that share some only miss them more often. What may be loaded
     // need not be writable: stores have the upper half to themselves.
-    const own = (Math.imul(this.#unit.pc, 0x9e37_79b1) >>> 8) + this.#extents++ & EXTENTS / 2 - 1;
-    const number = right === Page.STORE ? own + EXTENTS / 2 : own;
+    const store = Number(right === Page.STORE);
+    const first = Math.imul(this.#unit.pc, 0x9e37_79b1) >>> 8;
+    const number = (first + this.#extents[store]++ & EXTENTS / 2 - 1) + store * EXTENTS / 2;
     const place = low === 0 ? "at" : `at + ${hex(low)}`;
     this.line(`if (OUT(${place}, ${number}, ${span}, ${right})) ${this.exit()}`);
   }

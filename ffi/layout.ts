@@ -18,10 +18,11 @@ import {
 import { STORE_WORDS, TLB_CONTEXTS, TLB_ENTRIES, TLB_WORD } from "../mmu/softmmu.ts";
 
 /** Version of the interface between TypeScript, helper and translations; raise it when its meaning changes. */
-export const ABI_VERSION = 3;
-/** Byte offset in the arena of the extents (see `accesses.ts`), 16 bytes each, and how many there are. */
+export const ABI_VERSION = 4;
+/** Byte offset in the arena of the extents (see `accesses.ts`), bytes of each, and how many there are. */
 export const EXTENTS_OFFSET = NATIVE_OFFSET;
-export const EXTENTS = 8192;
+export const EXTENT_BYTES = 32;
+export const EXTENTS = 4096;
 /** Bytes by which an extent is shorter than its pages, so that accesses that begin in it end in them. */
 export const EXTENT_SLACK = 512;
 /**
@@ -29,7 +30,7 @@ export const EXTENT_SLACK = 512;
  * guest address, the translation's handle, unused), and how many there are for each context. An odd address is none.
  */
 export const TARGETS_OFFSET = EXTENTS_OFFSET;
-export const TARGET_ENTRIES: number = EXTENTS / TLB_CONTEXTS;
+export const TARGET_ENTRIES: number = EXTENTS * EXTENT_BYTES / 16 / TLB_CONTEXTS;
 /** Byte offset in the arena of the path that `LOAD` reads. */
 export const PATH_OFFSET: number = NATIVE_OFFSET + 0x2_0000;
 /** Bytes for that path, its final NUL included. */

@@ -34,6 +34,12 @@ export interface ManifestUnit {
   readonly code: string;
 }
 
+/** Whether what has some entries can be entered everywhere where others are. */
+export function covers(entries: readonly number[], others: readonly number[]): boolean {
+  const all = new Set(entries);
+  return others.every((pc) => all.has(pc));
+}
+
 /** Content of a manifest. */
 export interface Manifest {
   /** Key of the helper that the translations were made for. */
@@ -47,7 +53,7 @@ export interface Manifest {
 const MAX_UNITS = 512;
 const MAX_BYTES = 16 << 20;
 /** Of the content's format. */
-const FORMAT = `trapdoor units 1 ${HOST} ${LAYOUT_HASH}`;
+const FORMAT = `trapdoor units 2 ${HOST} ${LAYOUT_HASH}`;
 
 /** Hash of guest code as it is in memory; undefined if some can't be executed. */
 export function hashCode(arena: Arena, blocks: readonly CodeRange[]): string | undefined {

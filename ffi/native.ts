@@ -13,6 +13,7 @@ import { cacheDirectory, variable } from "./cache_directory.ts";
 import { type AheadOptions, translateAhead } from "./ahead.ts";
 import {
   type CodeRange,
+  covers,
   hashCode,
   hasManifest,
   type ManifestUnit,
@@ -136,8 +137,11 @@ export async function openNative(arena: Arena, options: OpenOptions = {}): Promi
         const remembered = usable ? manifest.units : [];
         const remember = (units: readonly ManifestUnit[]) => {
           if (program === undefined || !mayCompile) return;
-          const pcs = new Set(units.map(({ pc }) => pc));
-          const all = [...units, ...remembered.filter(({ pc }) => !pcs.has(pc))];
+          // What this run did not need may be needed again.
+          const others = remembered.filter(({ pc, entries }) =>
+            !units.some((unit) => unit.pc === pc || covers(unit.entries, entries))
+          );
+          const all = [...units, ...others];
           writeManifest(cache, program, { helper: helperJob.key, features, units: all });
         };
         const more = { helper, builder, jobs, remembered, remember };

@@ -16,8 +16,8 @@ import type { Arena } from "../mmu/arena.ts";
 import type { Builder, Job } from "./builder.ts";
 import { Emitter } from "./emitter.ts";
 import { FAR_EXIT, type Helper } from "./helper.ts";
-import { EXTENTS, EXTENTS_OFFSET, TARGET_ENTRIES, TARGETS_OFFSET } from "./layout.ts";
-import { type CodeRange, hashCode, type ManifestUnit } from "./manifest.ts";
+import { EXTENT_BYTES, EXTENTS, EXTENTS_OFFSET, TARGET_ENTRIES, TARGETS_OFFSET } from "./layout.ts";
+import { type CodeRange, covers, hashCode, type ManifestUnit } from "./manifest.ts";
 import { formUnit } from "./unit.ts";
 
 const TWO32 = 0x1_0000_0000;
@@ -40,6 +40,15 @@ export interface NativeOptions {
   /** Gets what went wrong with a translation, which is run by another tier then. */
   note?: (message: string) => void;
 }
+
+/** Heat until the first compilation, and from one to the next at least: the more is known, the fewer are needed. */
+const PATIENCE = 100_000_000;
+/** Heat of a millisecond, about: compiling begins when as long was spent in lower tiers as the last one took. */
+const HEAT_OF_MILLISECOND = 2_000_000;
+/** Bytes of a guest instruction, about. */
+const INSN_BYTES = 3;
+/** While there are fewer guest instructions in units, a new one is joined with them. */
+const MAX_JOINED_INSNS = 1500;
 
 /** A unit that is compiled, or is to be. */
 interface Translation {
@@ -76,11 +85,12 @@ export class NativeTier implements SystemTier {
   readonly #translations = new Map<number, Translation>();
   /** How many loaded translations may be entered at an address. */
   readonly #entries = new Map<number, number>();
-  /** Regions whose compilation was put off. */
-  readonly #wanted = new Set<number>();
   /** Addresses whose compilation failed. */
   readonly #declined = new Set<number>();
   #running = 0;
+  /** Heat when the last compilation began, as far as it is known, and what the next waits for. */
+  #heat = 0;
+  #patience = PATIENCE;
   #closed = false;
 
   constructor(arena: Arena, services: TierServices, options: NativeOptions) {
@@ -89,8 +99,9 @@ export class NativeTier implements SystemTier {
     this.#options = options;
     this.#helper = options.helper;
     this.#system = services.reach !== undefined;
-    if (this.#system) arena.all32.fill(-1, TARGETS_OFFSET / 4, TARGETS_OFFSET / 4 + 4 * EXTENTS);
-    else this.forgetRights();
+    if (this.#system) {
+      arena.all32.fill(-1, TARGETS_OFFSET / 4, TARGETS_OFFSET / 4 + EXTENTS * EXTENT_BYTES / 4);
+    } else this.forgetRights();
   }
 
   add([region]: readonly Region[]): Compilation | undefined {
@@ -98,15 +109,11 @@ export class NativeTier implements SystemTier {
     if (!builder.compiler || this.#declined.has(region.pc)) return undefined;
     // Backdoor calls must leave native code, but not wasm.
     if (!wait && region.blocks.some(({ ending }) => ending === Ending.BACKDOOR)) return undefined;
-    if (!wait && this.#running >= jobs) {
-      // By the time there is a compiler for it, more will be known, or it will be part of another unit.
-      this.#wanted.add(region.key);
-      return undefined;
-    }
+    if (!wait && this.#running >= jobs) return undefined;
     const start = performance.now();
     const known = wait ? [] : [...services.entries(), ...this.#entries.keys()];
     const lift = (pc: number, limit?: number) => services.lift(pc, limit);
-    const unit = formUnit(region, lift, known, undefined, this.#system);
+    const unit = formUnit(region, lift, known, { more: this.#hottest(), system: this.#system });
     const job = builder.unitJob(new Emitter(unit).emit(), this.#helper.features, level);
     const blocks = unit.blocks.map(({ ir }) => ir);
     const translation: Translation = {
@@ -140,6 +147,28 @@ export class NativeTier implements SystemTier {
     return { blocks, entries: unit.entries };
   }
 
+  wants(heat: number): boolean {
+    const { jobs = 1, wait } = this.#options;
+    if (wait) return true;
+    if (this.#running >= jobs || heat - this.#heat < this.#patience) return false;
+    this.#heat = heat;
+    return true;
+  }
+
+  /** Where most time is spent, without what is compiled already if that is much. */
+  #hottest(): number[] | undefined {
+    const heat = this.#services.heat?.();
+    if (!heat || this.#options.wait) return undefined;
+    let count = 0;
+    for (const { blocks } of this.#translations.values()) {
+      for (const block of blocks) count += block.bytes / INSN_BYTES;
+    }
+    return [...heat].filter(([pc]) => count < MAX_JOINED_INSNS || !this.#entries.has(pc)).sort((
+      [, a],
+      [, b],
+    ) => b - a).map(([pc]) => pc);
+  }
+
   /** Loads what the cache has; false if it has nothing that can be loaded. */
   #loadKnown(translation: Translation): boolean {
     try {
@@ -160,6 +189,12 @@ export class NativeTier implements SystemTier {
     translation.handle = this.#helper.load(path);
     for (const pc of this.#system ? [] : translation.entries) {
       this.#entries.set(pc, (this.#entries.get(pc) ?? 0) + 1);
+    }
+    for (const other of this.#system ? [] : this.#translations.values()) {
+      if (other.handle === 0 || other.name === translation.name) continue;
+      if (!covers(translation.entries, other.entries)) continue;
+      this.drop(other.name);
+      this.#services.dropped(other.name);
     }
     this.stats.regions++;
     this.stats.bytes += translation.size;
@@ -185,13 +220,10 @@ export class NativeTier implements SystemTier {
         if (!translation.dropped) this.drop(translation.name);
       }
     } finally {
-      this.stats.milliseconds += performance.now() - start;
+      const milliseconds = performance.now() - start;
+      this.stats.milliseconds += milliseconds;
+      this.#patience = Math.max(PATIENCE, milliseconds * HEAT_OF_MILLISECOND);
       this.#running--;
-      const wanted = [...this.#wanted];
-      this.#wanted.clear();
-      for (const key of wanted) {
-        if (!this.has(key) && !this.#closed) this.#services.compile(key);
-      }
     }
   }
 
@@ -295,7 +327,7 @@ export class NativeTier implements SystemTier {
   forgetRights(): void {
     // System mode has the TLB.
     if (this.#system) return;
-    this.#arena.all8.fill(0, EXTENTS_OFFSET, EXTENTS_OFFSET + 16 * EXTENTS);
+    this.#arena.all8.fill(0, EXTENTS_OFFSET, EXTENTS_OFFSET + EXTENT_BYTES * EXTENTS);
   }
 
   /** Ends compilers that still run, remembers what there is for the next run, and frees the helper; once. */

@@ -14,7 +14,7 @@ export const MAX_UNIT_INSNS = 3000;
 const MAX_CALLEE_INSNS = 1000;
 /** A function of at most so many is part of its caller's unit even if it was never found hot. */
 const SMALL_CALLEE_INSNS = 40;
-/** Bytes beyond a region's own addresses where the targets of its indirect jumps are looked for. */
+/** Bytes before and behind an indirect jump where its targets are looked for. */
 const JUMP_RANGE = 4096;
 
 /** One unit. */
@@ -37,22 +37,36 @@ export interface Unit {
   readonly system: boolean;
 }
 
+/** Whether a block ends by an indirect jump that is neither a call nor a return. */
+const isComputed = ({ ending, ir, terminator }: RegionBlock): boolean =>
+  ending === Ending.INDIRECT && ir.code[terminator + 3] === JumpHint.NONE;
+
 /** Whether a guest address has at most 31 bits; code elsewhere can't exist. */
 export const isShort = (pc: number): boolean => pc >= 0 && pc < 0x8000_0000;
+
+/** What a unit is made of besides its first region. */
+export interface UnitOptions {
+  /**
+   * Code that becomes part of it, too, until it has `most` instructions. If absent, `known` tells which called functions
+   * are worth it.
+   */
+  readonly more?: readonly number[] | undefined;
+  readonly most?: number;
+  /** See {@linkcode Unit.system}. */
+  readonly system?: boolean;
+}
 
 /**
  * Forms the unit that starts with a region.
  *
  * @param known Guest addresses of code that is known to be entered from elsewhere. Those that lie between the region's
  * blocks become part of the unit if it has indirect jumps, because they are likely to be these jumps' targets.
- * @param more Functions that become part of it, too, until it has `count` instructions.
  */
 export function formUnit(
   region: Region,
   lift: Lift,
   known: Iterable<number>,
-  more: { readonly pcs: readonly number[]; readonly count: number } = { pcs: [], count: 0 },
-  system = false,
+  { more, most = MAX_UNIT_INSNS, system = false }: UnitOptions = {},
 ): Unit {
   const blocks: RegionBlock[] = [], index = new Map<number, number>();
   const roots = new Set<number>();
@@ -86,25 +100,28 @@ export function formUnit(
       count += block.ir.count;
     }
   };
-  const follow = (pc: number, room: number): void => {
+  const follow = (pc: number, room: number, fits = (_: Region) => true): void => {
     if (roots.has(pc) || !(system || isShort(pc))) return;
     const part = formRegion(pc, lift);
-    if (part && part.count <= room) add(part);
+    if (part && part.count <= room && fits(part)) add(part);
   };
+  /** Whether there is a way back to what is in the unit: other functions near a jump have none. */
+  const leadsBack = ({ blocks }: Region) =>
+    blocks.some((block) => index.has(block.ir.pc) || isComputed(block));
   add(region);
-  const hot = new Set(known);
-  const low = Math.min(...blocks.map(({ ir }) => ir.pc)) - JUMP_RANGE;
-  const high = Math.max(...blocks.map(({ ir }) => ir.pc)) + JUMP_RANGE;
-  const jumps = blocks.some(({ ending, ir, terminator }) =>
-    ending === Ending.INDIRECT && ir.code[terminator + 3] === JumpHint.NONE
-  );
-  if (jumps) {
-    for (const pc of hot) if (pc >= low && pc <= high) follow(pc, MAX_UNIT_INSNS - count);
+  const hot = new Set(known), hottest = more ? new Set(more) : hot;
+  for (const pc of more ?? []) if (count < most) follow(pc, MAX_UNIT_INSNS - count);
+  // What is found may have indirect jumps itself.
+  for (const block of blocks) {
+    if (!isComputed(block)) continue;
+    for (const pc of hot) {
+      const near = Math.abs(pc - block.ir.pc) <= JUMP_RANGE;
+      if (near && !index.has(pc)) follow(pc, MAX_UNIT_INSNS - count, leadsBack);
+    }
   }
-  for (const pc of more.pcs) if (count < more.count) follow(pc, MAX_UNIT_INSNS - count);
-  const most = Math.min(MAX_UNIT_INSNS, count + MAX_CALLEE_INSNS);
+  const full = Math.min(MAX_UNIT_INSNS, count + MAX_CALLEE_INSNS);
   for (const callee of queue) {
-    follow(callee, Math.min(most - count, hot.has(callee) ? Infinity : SMALL_CALLEE_INSNS));
+    follow(callee, Math.min(full - count, hottest.has(callee) ? Infinity : SMALL_CALLEE_INSNS));
   }
 
   const entries = new Set<number>(roots);

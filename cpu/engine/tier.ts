@@ -43,8 +43,13 @@ export interface TierServices {
   dropped(key: number): void;
   /** The block at a guest address, of at most `limit` instructions if given; undefined if nothing can be fetched there. */
   lift(pc: number, limit?: number): IrBlock | undefined;
-  /** Guest addresses where compiled code of another tier is entered. */
+  /** Guest addresses where compiled code of another tier is entered, or that indirect jumps went to. */
   entries(): Iterable<number>;
+  /**
+   * In user mode: guest addresses where stays in a tier below this one began or ended, and instructions executed there
+   * since the last look: a profile.
+   */
+  heat?(): ReadonlyMap<number, number>;
   /** Says that what {@linkcode CompilingTier.add} began for a guest address can be run from now on. */
   ready(pc: number): void;
   /** Says that the tier has code for a guest address that {@linkcode CompilingTier.add} was not asked for. */
@@ -91,6 +96,12 @@ export interface CompilingTier {
    * @param codeIndex Code index of a block's first record, for `TierServices.step`.
    */
   add(regions: readonly Region[], codeIndex: (block: RegionBlock) => number): Compilation | void;
+  /**
+   * Whether {@linkcode add} would compile something now; absent if always.
+   *
+   * @param heat Sum of what `TierServices.heat` tells, over time.
+   */
+  wants?(heat: number): boolean;
   /** Whether there is compiled code for a guest address. */
   has(pc: number): boolean;
   /**

@@ -14,10 +14,15 @@ import { collectRegions } from "./region/batch.ts";
 import type { Lift, RegionBlock, RegionOptions } from "./region/region.ts";
 import { type CodePlace, type CompilingTier, FUEL_WORD, type TierServices } from "./tier.ts";
 
-/** Instructions executed in the lower tier, by stays that began or ended at a place, until the upper tier gets it. */
+/**
+ * Instructions executed in the lower tier, by stays that began or ended at a place, whenever the upper tier is asked to
+ * compile it.
+ */
 const UPPER_HEAT = 8_000_000;
-/** What it counts, of that, to be left by the upper tier for a lower one. */
-const LEFT_HEAT = UPPER_HEAT / 512;
+/** What it counts, of that, to be left by the upper tier for a lower one: so many would be executed in that time. */
+const LEFT_HEAT = UPPER_HEAT / 4096;
+/** Most addresses in the profile for the upper tier; then all are forgotten. */
+const MAX_PROFILE = 1 << 16;
 /** Most places that a tier put off which are remembered. */
 const MAX_PUT_OFF = 4096;
 
@@ -41,6 +46,8 @@ export interface CodeSource<P, R> {
   /** Whether a called function is to be compiled with it. */
   readonly wanted: (pc: number) => boolean;
   readonly options: (pc: number) => RegionOptions;
+  /** Addresses from `low` to `high` that indirect jumps went to, as far as it is known. */
+  readonly jumps?: (low: number, high: number) => Iterable<number>;
   /** The place of an address. */
   readonly placeAt: (pc: number) => P;
   /** Places a block for steps in the code cache; its code index. */
@@ -133,6 +140,9 @@ export class Tiers<P, R> {
   readonly #lowerCode = new Map<number, CompiledCode<P, R>>();
   readonly #upperCode = new Map<number, CompiledCode<P, R>>();
   readonly #byPage = new Map<number, Set<CompiledCode<P, R>>>();
+  /** Heat for the upper tier by address, and its sum over time. */
+  readonly #profile = new Map<number, number>();
+  #profiled = 0;
   /** Places by key that a tier put off. */
   readonly #putOff = new Map<number, P>();
   /** Where the code comes from that is being compiled. */
@@ -166,13 +176,13 @@ export class Tiers<P, R> {
     const tier: T = factory({
       step: (codeIndex) => executor.step(codeIndex),
       backdoor: (codeIndex) => executor.backdoor(codeIndex),
-      ...(reach ? { reach } : {}),
+      ...(reach ? { reach } : { heat: () => this.#profile }),
       dropped: (key) => {
         const code = this.#codes(tier).get(key);
         if (code) this.#forget(code);
       },
       lift: (pc, limit) => this.#source?.lift(pc, limit),
-      entries: () => this.entries(),
+      entries: () => this.#source?.jumps?.(0, 0x7fff_ffff) ?? this.entries(),
       ready: (key) => this.#ready(this.#codes(tier).get(key)!),
       adopt: (place, blocks, entries) => this.#adopt(place as P, blocks, entries, tier),
       compile: (key) => {
@@ -213,10 +223,12 @@ export class Tiers<P, R> {
     const { upper } = this, code = this.#code, place = upper && code.placeAt(pc);
     if (!upper || place === undefined) return;
     const heat = code.heat(place, 1, by);
+    if (this.#profile.size >= MAX_PROFILE) this.#profile.clear();
+    this.#profile.set(pc, (this.#profile.get(pc) ?? 0) + by);
+    this.#profiled += by;
     // What can't be compiled now is tried again when it was as hot once more.
-    if (heat >= UPPER_HEAT && heat - by < UPPER_HEAT && !this.compile(place, upper)) {
-      code.heat(place, 1, -Infinity);
-    }
+    if (Math.floor(heat / UPPER_HEAT) === Math.floor((heat - by) / UPPER_HEAT)) return;
+    if (upper.wants?.(this.#profiled) ?? true) this.compile(place, upper);
   }
 
   // ---- compiling ----

@@ -98,6 +98,7 @@ export class UserTiering implements TieredCode<number, undefined> {
         limit === undefined ? cache.get(at) ?? translator.lift(at) : translator.lift(at, limit),
       wanted: (at) => !this.tierOf(at) && executed(at),
       options: () => tier.copies ? { copies, jumps } : {},
+      jumps,
       placeAt: (at) => at,
       install: (ir) => translator.install(ir),
       rely: (blocks) => ({ pages: this.#watch(blocks), relies: undefined }),

@@ -208,9 +208,12 @@ ACCESS(V, V64)
 #define BAD(a, k, right) \
   unlikely(PAGE_OF(a, k) > 0x7fffffffu >> PAGE_SHIFT || (p[PAGE_OF(a, k)] & (right)) != (right))
 
-/* A run of pages that accesses of one kind were made to: an access from `start` on, by less than `length`, is in it. */
+/*
+ * A run of pages that accesses of one kind were made to: an access from `start` on, by less than `length`, is in it. And
+ * another, as many loops access two by turns, such as the stack and static data.
+ */
 struct extent {
-  u64 start, length;
+  u64 start, length, start2, length2;
 };
 #define EXTENTS ((struct extent *)(void *)(arena + EXTENTS_OFFSET))
 /* Most pages that an extent reaches down and up. */
@@ -243,6 +246,8 @@ static u32 reach(u8 *arena, u64 at, u32 how) {
   end = last + MAX_REACH;
   while (last < end && p[last + 1] & right) last++;
   length = (u64)(last + 1 - first) << PAGE_SHIFT;
+  extent->start2 = extent->start;
+  extent->length2 = extent->length;
   extent->start = (u64)first << PAGE_SHIFT;
   extent->length = length - EXTENT_SLACK;
   return 0;
@@ -271,6 +276,7 @@ __asm__(
 /* Not the fast path of accesses of `span` bytes from an address on. */
 #define OUT(at, number, span, right) \
   (unlikely((at) - EXTENTS[number].start >= EXTENTS[number].length) && \
+   unlikely((at) - EXTENTS[number].start2 >= EXTENTS[number].length2) && \
    unlikely(LOOK(at, number, HOW(number, span, right))))
 
 /* System mode: an entry of the TLB, whose tag is the virtual address of a page (see mmu/softmmu.ts). */
