@@ -71,6 +71,29 @@ const SIZES = new Map<number, number>([
   [Op.stV, 16],
 ]);
 
+/** An access to memory. */
+export interface Access {
+  /** The immediate that is added to the address, which counts only if `short`. */
+  readonly offset: number;
+  readonly short: boolean;
+  /** Bytes. */
+  readonly size: number;
+  /** `Page` bit that is needed. */
+  readonly right: number;
+}
+
+/** Whether the immediate of a record is so small that constants can be added up. */
+export const isShort = (code: Int32Array, at: number): boolean =>
+  code[at + 4] >> 31 === code[at + 5] && Math.abs(code[at + 4]) < 1 << 20;
+
+/** The access that a record makes, if it is one that is checked here. */
+export function accessOf(code: Int32Array, at: number): Access | undefined {
+  const size = SIZES.get(code[at]);
+  if (size === undefined) return undefined;
+  const right = OPS[code[at]].effect === Effect.LOAD ? Page.LOAD : Page.STORE;
+  return { offset: code[at + 4], short: isShort(code, at), size, right };
+}
+
 /**
  * Finds the checks of a block.
  *
@@ -124,10 +147,9 @@ export function planAccesses(
   };
   for (let at = 0; at < terminator; at += WORDS) {
     const op = code[at], immediate = code[at + 4];
-    const short = immediate >> 31 === code[at + 5] && Math.abs(immediate) < 1 << 20;
-    const size = SIZES.get(op);
-    if (size !== undefined) {
-      const right = OPS[op].effect === Effect.LOAD ? Page.LOAD : Page.STORE;
+    const short = isShort(code, at), made = accessOf(code, at);
+    if (made) {
+      const { size, right } = made;
       if (short) access(at, code[at + 2], immediate, size, right);
       else alone(at, { at, offset: 0, low: 0, high: size, right });
     }

@@ -205,13 +205,13 @@ function makeRows(): Map<string, Operation> {
   };
   const setFloat = (w: OpContext, d: number, j: number, bits = "bits32(v)") =>
     w.set(d, j & Fp.BOXED ? `BOX | ${bits}` : `(u64)${bits}`);
-  const arithmetic = (name: string, sign: string, odd: string) => {
+  const arithmetic = (name: string, odd: string) => {
     for (const suffix of ["", "r"]) {
       add(`${name}64${suffix}`, "dddi", (w, o) => {
         w.line("{");
         rounding(w, o.j);
-        w.line(`double v = ${w.getDouble(o.a)}; PIN(v);`);
-        w.line(`v = v ${sign} ${w.getDouble(o.b)}; PIN(v); if (${odd}64(v)) ${w.exit()}`);
+        w.line(`double v = ${name}64(${w.getDouble(o.a)}, ${w.getDouble(o.b)});`);
+        w.line(`if (${odd}64(v)) ${w.exit()}`);
         w.setDouble(o.d, "v");
         w.line("}");
       });
@@ -220,37 +220,36 @@ function makeRows(): Map<string, Operation> {
         rounding(w, o.j);
         float(w, "v", o.a, o.j);
         float(w, "u", o.b, o.j);
-        w.line(`PIN(v); v = v ${sign} u; PIN(v); if (${odd}32(v)) ${w.exit()}`);
+        w.line(`v = ${name}32(v, u); if (${odd}32(v)) ${w.exit()}`);
         setFloat(w, o.d, o.j);
         w.line("}");
       });
     }
   };
-  arithmetic("fadd", "+", "ODD_SUM");
-  arithmetic("fsub", "-", "ODD_SUM");
-  arithmetic("fmul", "*", "ODD");
-  arithmetic("fdiv", "/", "ODD");
-  const signs = (j: number) => [j & Fp.NEG_PRODUCT ? "-" : "", j & Fp.NEG_ADDEND ? "-" : ""];
+  arithmetic("fadd", "ODD_SUM");
+  arithmetic("fsub", "ODD_SUM");
+  arithmetic("fmul", "ODD");
+  arithmetic("fdiv", "ODD");
+  const fused = (j: number) => {
+    const signs = `${j & Fp.NEG_PRODUCT ? "P" : ""}${j & Fp.NEG_ADDEND ? "A" : ""}`;
+    return signs === "" ? "fma" : `fmaN${signs}`;
+  };
   add("fma64", "dddd", (w, o) => {
-    const [product, addend] = signs(o.j);
     w.line("{");
     rounding(w, o.j);
-    w.line(`double v = ${w.getDouble(o.a)}; PIN(v);`);
-    w.line(
-      `v = __builtin_fma(${product}v, ${w.getDouble(o.b)}, ${addend}${w.getDouble(o.c)}); PIN(v);`,
-    );
+    const [a, b, c] = [o.a, o.b, o.c].map((slot) => w.getDouble(slot));
+    w.line(`double v = ${fused(o.j)}64(${a}, ${b}, ${c});`);
     w.line(`if (ODD64(v)) ${w.exit()}`);
     w.setDouble(o.d, "v");
     w.line("}");
   });
   add("fma32", "iiii", (w, o) => {
-    const [product, addend] = signs(o.j);
     w.line("{");
     rounding(w, o.j);
     float(w, "v", o.a, o.j);
     float(w, "u", o.b, o.j);
     float(w, "t", o.c, o.j);
-    w.line(`PIN(v); v = __builtin_fmaf(${product}v, u, ${addend}t); PIN(v);`);
+    w.line(`v = ${fused(o.j)}32(v, u, t);`);
     w.line(`if (ODD32(v)) ${w.exit()}`);
     setFloat(w, o.d, o.j);
     w.line("}");

@@ -13,6 +13,7 @@ import { FIELDS, Op, OPS, Slot, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
 import { hex, type OpContext, OPERATIONS, U64_ZERO } from "./emit_ops.ts";
 import { type AccessPlan, type AccessState, planAccesses } from "./accesses.ts";
 import { EXTENTS } from "./layout.ts";
+import { planUnrolling, type Unrolled } from "./unroll.ts";
 import { Page } from "../mmu/address_space.ts";
 import { isShort, type Unit } from "./unit.ts";
 
@@ -38,6 +39,9 @@ const RAISES = new Set(
   ),
 );
 const BITWISE = new Set([Op.and64, Op.or64, Op.xor64]);
+/** Whether a record copies a slot, or the five bits in it that are flags. */
+const isCopy = (code: Int32Array, at: number) =>
+  code[at] === Op.mov || (code[at] === Op.and64i && code[at + 4] === 31 && code[at + 5] === 0);
 const isTemp = (slot: number) => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
 /** Slots that are never kept in locals. */
 const isSpecial = (slot: number) => slot >= Slot.FP_FLAGS;
@@ -65,6 +69,9 @@ export class Emitter implements OpContext {
   readonly #owed = new Map<number, number>();
   #block!: RegionBlock;
   #at = 0;
+  /** How the current block is unrolled, and guest instructions of earlier iterations that are printed. */
+  #unrolled: Unrolled | undefined;
+  #done = 0;
   #plan!: AccessPlan;
   /** What is known of memory behind a block, where another goes on with it. */
   readonly #known = new Map<number, AccessState>();
@@ -79,6 +86,8 @@ export class Emitter implements OpContext {
   #float = false;
   /** Whether the local `raised` is up to date at this place in the block. */
   #raisedKnown = false;
+  /** Slots that hold the flags as they are at this place in the block. */
+  readonly #flags = new Set<number>();
   #dispatch = "";
 
   constructor(unit: Unit) {
@@ -290,13 +299,18 @@ export class Emitter implements OpContext {
     const check = this.#plan.checks.get(this.#at);
     if (check === undefined) return;
     const { low, span, right } = check;
+    const place = low === 0 ? "at" : `at + ${hex(low)}`;
+    this.line(`if (${this.#outside(place, span, right)}) ${this.exit()}`);
+  }
+
+  /** Whether some of `span` bytes may not be accessed. */
+  #outside(place: string, span: number, right: number): string {
     // Which extent must follow from the unit alone; units that share some only miss them more often. What may be loaded
     // need not be writable: stores have the upper half to themselves.
     const store = Number(right === Page.STORE);
     const first = Math.imul(this.#unit.pc, 0x9e37_79b1) >>> 8;
     const number = (first + this.#extents[store]++ & EXTENTS / 2 - 1) + store * EXTENTS / 2;
-    const place = low === 0 ? "at" : `at + ${hex(low)}`;
-    this.line(`if (OUT(${place}, ${number}, ${span}, ${right})) ${this.exit()}`);
+    return `OUT(${place}, ${number}, ${span}, ${right})`;
   }
 
   isWord(slot: number): boolean {
@@ -308,11 +322,13 @@ export class Emitter implements OpContext {
   }
 
   exit(): string {
-    const { ir } = this.#block, insn = ir.insns[this.#at / WORDS], key = `${ir.pc}:${insn}`;
+    const { ir } = this.#block,
+      insn = ir.insns[this.#at / WORDS],
+      key = `${ir.pc}:${insn}:${this.#done}`;
     let number = this.#exitOf.get(key);
     if (number === undefined) {
       number = this.#exits.length;
-      this.#exits.push({ fuel: this.#owed.get(ir.pc)! + insn, pc: ir.pcs[insn] });
+      this.#exits.push({ fuel: this.#owed.get(ir.pc)! + this.#done + insn, pc: ir.pcs[insn] });
       this.#exitOf.set(key, number);
     }
     return `goto x${number};`;
@@ -321,7 +337,7 @@ export class Emitter implements OpContext {
   // ---- blocks ----
 
   #printBlock(block: RegionBlock): void {
-    const { ir, terminator } = block, { code } = ir;
+    const { ir } = block;
     this.#block = block;
     // Labels are numbers, so that the text of a unit does not grow with its addresses.
     this.line(`L${this.#unit.index.get(ir.pc)}: {`);
@@ -331,16 +347,54 @@ export class Emitter implements OpContext {
     this.#known.set(ir.pc, this.#plan.state);
     this.#words.clear();
     this.#raisedKnown = false;
+    this.#flags.clear();
     const leaving = this.#leaving(block);
+    this.#unrolled = leaving.size === 0 ? planUnrolling(block) : undefined;
+    if (this.#printBody(block, leaving)) this.#end(block);
+    this.line("}");
+    if (this.#unrolled) this.#printUnrolled(block, this.#unrolled);
+    this.#unrolled = undefined;
+  }
+
+  /** Several iterations of a loop of one block; where they are too many, it goes on one by one. */
+  #printUnrolled(block: RegionBlock, { times, spans, covered, out, taken }: Unrolled): void {
+    const { ir: { pc, code, count }, terminator: at } = block, label = this.#unit.index.get(pc)!;
+    const outside = spans.map(({ slot, low, span, right }) =>
+      ` || ${this.#outside(`${this.get(slot)} + ${hex(low)}`, span, right)}`
+    );
+    this.line(
+      `F${label}: if (unlikely(fuel < ${times * count})${outside.join("")}) goto L${label};`,
+    );
+    const { checks, state } = planAccesses(block, undefined);
+    this.#plan = { checks: new Map([...checks].filter(([each]) => !covered.has(each))), state };
+    const condition = BRANCH.get(code[at])!;
+    for (this.#done = 0; this.#done < times * count; this.#done += count) {
+      this.line("{");
+      this.#declareTemps(block);
+      this.#words.clear();
+      this.#raisedKnown = false;
+      this.#flags.clear();
+      this.#printBody(block, new Set());
+      const holds = condition(this.get(code[at + 2]), this.get(code[at + 3]));
+      this.line(`if (${taken ? "" : "!"}(${holds})) { fuel -= ${this.#done}; ${this.#goto(out)} }`);
+      this.line("}");
+    }
+    this.#done = 0;
+    this.line(`fuel -= ${times * count}; goto F${label};`);
+  }
+
+  /** The ops of a block but its last; false if they leave. */
+  #printBody({ ir, terminator }: RegionBlock, leaving: ReadonlySet<number>): boolean {
+    const { code } = ir;
     for (let at = 0; at < terminator; at += WORDS) {
       this.#at = at;
       const row = OPERATIONS.get(OPS[code[at]].name), fields = FIELDS[code[at]];
       if (!row || leaving.has(ir.insns[at / WORDS])) {
         // Nothing behind it is reached.
         this.line(this.exit());
-        this.line("}");
-        return;
+        return false;
       }
+      if (this.#keepsFlags(code, at)) continue;
       const immediate = !fields.reads.includes(3);
       row.print(this, {
         d: code[at + 1],
@@ -351,12 +405,15 @@ export class Emitter implements OpContext {
         i: hex(BigInt.asUintN(64, (BigInt(code[at + 5]) << 32n) | BigInt(code[at + 4] >>> 0))),
         immediate,
       });
-      if (RAISES.has(code[at])) this.#raisedKnown = false;
+      if (RAISES.has(code[at])) {
+        this.#raisedKnown = false;
+        this.#flags.clear();
+      }
       if (fields.writes) this.#noteWord(code, at);
+      this.#noteFlags(code, at);
     }
     this.#at = terminator;
-    this.#end(block);
-    this.line("}");
+    return true;
   }
 
   /** Instructions of a block of which some op leaves: none of their ops is executed, as the interpreter does all. */
@@ -372,6 +429,24 @@ export class Emitter implements OpContext {
       if (leaves) found.add(insns[at / WORDS]);
     }
     return found;
+  }
+
+  /**
+   * Whether a record writes the flags that there are, or follows one that did: programs save and restore them around a
+   * comparison that raises nothing here.
+   */
+  #keepsFlags(code: Int32Array, at: number): boolean {
+    if (code[at] === Op.fpsync) return at >= WORDS && this.#keepsFlags(code, at - WORDS);
+    return code[at + 1] === Slot.FP_FLAGS && isCopy(code, at) && this.#flags.has(code[at + 2]);
+  }
+
+  #noteFlags(code: Int32Array, at: number): void {
+    const from = code[at + 2];
+    const flags = isCopy(code, at) && (from === Slot.FP_FLAGS || this.#flags.has(from));
+    const slots = slotsWritten(code, at, FIELDS[code[at]]);
+    if (slots.includes(Slot.FP_FLAGS)) this.#flags.clear();
+    for (const slot of slots) this.#flags.delete(slot);
+    if (flags) this.#flags.add(code[at + 1]);
   }
 
   #noteWord(code: Int32Array, at: number): void {
@@ -408,9 +483,9 @@ export class Emitter implements OpContext {
       return this.#owed.get(target)! > 0 ? `goto L${to};` : `{ fuel -= ${fuel}; goto L${to}; }`;
     }
     // Back edges bound every stay.
-    return `{ if (unlikely((fuel -= ${fuel}) < 0)) { pc = ${
-      hex(target)
-    }; goto leave; } goto L${to}; }`;
+    return `{ if (unlikely((fuel -= ${fuel}) < 0)) { pc = ${hex(target)}; goto leave; } goto ${
+      this.#unrolled && target === this.#block.ir.pc ? "F" : "L"
+    }${to}; }`;
   }
 
   /** Instructions to be subtracted from the fuel at the end of the current block. */
