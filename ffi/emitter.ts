@@ -349,7 +349,8 @@ export class Emitter implements OpContext {
     this.#raisedKnown = false;
     this.#flags.clear();
     const leaving = this.#leaving(block);
-    this.#unrolled = leaving.size === 0 ? planUnrolling(block) : undefined;
+    const unrolls = leaving.size === 0 && !this.system;
+    this.#unrolled = unrolls ? planUnrolling(block) : undefined;
     if (this.#printBody(block, leaving)) this.#end(block);
     this.line("}");
     if (this.#unrolled) this.#printUnrolled(block, this.#unrolled);
@@ -365,8 +366,8 @@ export class Emitter implements OpContext {
     this.line(
       `F${label}: if (unlikely(fuel < ${times * count})${outside.join("")}) goto L${label};`,
     );
-    const { checks, state } = planAccesses(block, undefined);
-    this.#plan = { checks: new Map([...checks].filter(([each]) => !covered.has(each))), state };
+    const plan = planAccesses(block, undefined), checks = [...plan.checks];
+    this.#plan = { ...plan, checks: new Map(checks.filter(([each]) => !covered.has(each))) };
     const condition = BRANCH.get(code[at])!;
     for (this.#done = 0; this.#done < times * count; this.#done += count) {
       this.line("{");

@@ -54,8 +54,6 @@ export interface TierServices {
   ready(pc: number): void;
   /** Says that the tier has code for a guest address that {@linkcode CompilingTier.add} was not asked for. */
   adopt(pc: number, blocks: readonly CodePlace[], entries: readonly number[]): void;
-  /** Forms the regions at a guest address once more and adds them to the tier. */
-  compile(pc: number): void;
   /**
    * System mode, and only there: offset in guest memory of an access that the TLB does not know, or -1 if compiled code
    * must leave. What it finds it enters.

@@ -23,8 +23,6 @@ const UPPER_HEAT = 8_000_000;
 const LEFT_HEAT = UPPER_HEAT / 4096;
 /** Most addresses in the profile for the upper tier; then all are forgotten. */
 const MAX_PROFILE = 1 << 16;
-/** Most places that a tier put off which are remembered. */
-const MAX_PUT_OFF = 4096;
 
 /** Compiled code: what a tier made at once. */
 export interface CompiledCode<P, R> {
@@ -143,8 +141,6 @@ export class Tiers<P, R> {
   /** Heat for the upper tier by address, and its sum over time. */
   readonly #profile = new Map<number, number>();
   #profiled = 0;
-  /** Places by key that a tier put off. */
-  readonly #putOff = new Map<number, P>();
   /** Where the code comes from that is being compiled. */
   #source: CodeSource<P, R> | undefined;
   #untilSample: number;
@@ -185,11 +181,6 @@ export class Tiers<P, R> {
       entries: () => this.#source?.jumps?.(0, 0x7fff_ffff) ?? this.entries(),
       ready: (key) => this.#ready(this.#codes(tier).get(key)!),
       adopt: (place, blocks, entries) => this.#adopt(place as P, blocks, entries, tier),
-      compile: (key) => {
-        const place = this.#putOff.get(key);
-        this.#putOff.delete(key);
-        if (place !== undefined) this.compile(place, tier);
-      },
     });
     if (this.lower) this.upper = tier;
     else this.lower = tier;
@@ -257,12 +248,7 @@ export class Tiers<P, R> {
       return start;
     };
     const made = tier.add(regions, codeIndex);
-    if (!made && !tier.has(key)) {
-      // Declined, or put off.
-      if (this.#putOff.size >= MAX_PUT_OFF) this.#putOff.clear();
-      this.#putOff.set(key, place);
-      return;
-    }
+    if (!made && !tier.has(key)) return;
     const code = made
       ? this.#note(source, tier, made.blocks, made.entries.map((pc) => ({ pc, key })))
       : this.#note(source, tier, regions.flatMap((region) => region.code), regions);
