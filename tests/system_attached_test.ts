@@ -11,7 +11,7 @@ import { P9Server } from "../machine/system/p9/server.ts";
 import { type State, StateReader } from "../machine/system/state.ts";
 import { E } from "../machine/user/errno.ts";
 import { denoFiles } from "../machine/user/host_deno.ts";
-import { SYSTEM_TIER } from "./configuration.ts";
+import { TIER } from "./configuration.ts";
 import { echoServer, Guest } from "./network_guest.ts";
 
 /** What a snapshot of the file's format would give back. */
@@ -68,7 +68,7 @@ class Deaf extends Keeper {
 
 const options = (devices: readonly DeviceSpec[]): SystemMachineOptions => ({
   ...{ bios: "none", kernel: COUNTING, icount: true, memory: 4 << 20, stdout: "null" },
-  tier: SYSTEM_TIER,
+  tier: TIER,
   devices,
 });
 
