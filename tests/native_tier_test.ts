@@ -113,6 +113,55 @@ Deno.test("planAccesses checks anew when a value is gone that was checked", () =
   assertEquals(planAccesses(blockAt(0x1_0014), undefined).checks.size, 2);
 });
 
+testWith(CC, "Native tier stops at the iteration that faults when a loop is unrolled", () => {
+  for (const stride of [8, -8, 192, 400]) {
+    const source = `
+      again:
+        ld rd=6 rs1=5 imm=0
+        add rd=7 rs1=7 rs2=6
+        add rd=10 rs1=5 rs2=11
+        lbu rd=12 rs1=10 imm=0
+        sb rs1=8 rs2=7 imm=4
+        addi rd=5 rs1=5 imm=${stride}
+        addi rd=8 rs1=8 imm=-1
+        addi rd=9 rs1=9 imm=-1
+        bne rs1=9 rs2=0 @again
+        ecall
+    `;
+    const pair = new Pair(64, 1 << 20), { interpreted, compiled } = pair;
+    const unit = new Set<boolean>();
+    pair.both((_, space) => {
+      space.map(0x1_0000, 0x1000, 7);
+      space.map(0x4_0000, 0x2000, 3);
+      space.write(0x1_0000, assemble(64, 0x1_0000, source).bytes);
+      for (let i = 0; i < 0x2000; i++) space.write(0x4_0000 + i, Uint8Array.of(i * 37 & 255));
+    });
+    // Of so many iterations, the load faults after `loads`, and the store after `stores`, if not behind the end;
+    // the load whose address is a sum, `ahead` iterations before the other.
+    const cases = [[1, 9, 9, 0], [9, 4, 30, 0], [10, 5, 30, 0], [11, 30, 6, 0], [9, 7, 3, 0]];
+    cases.push([30, 0, 9, 0], [13, 30, 30, 0], [20, 12, 30, 5], [20, 12, 30, 6], [20, 9, 30, 3]);
+    for (const [times, loads, stores, ahead] of cases) {
+      const ends = [interpreted, compiled].map((cpu) => {
+        const room = Math.abs(stride) * (loads - 1);
+        cpu.setRegister("t0", stride > 0 ? 0x4_1ff8 - room : 0x4_0000 + room);
+        cpu.setRegister("s0", 0x4_0000 - 5 + stores);
+        cpu.setRegister("s1", times);
+        cpu.setRegister("a1", stride * ahead);
+        cpu.pc = 0x1_0000;
+        const before = cpu.instructions;
+        let reason = 0;
+        while (reason === 0) reason = cpu.run(100_000, false);
+        return [reason, cpu.instructions - before, reason === Trap.SYSCALL ? 0n : cpu.faultAddress];
+      });
+      assertEquals(ends[1], ends[0], `${stride}: ${times} ${loads} ${stores} ${ahead}`);
+      assertEquals(compareCpus(interpreted, compiled, true), []);
+      unit.add(ends[0][0] === Trap.SYSCALL);
+    }
+    assertEquals(unit.size, 2);
+    assert(compiled.tierInstructions > 0);
+  }
+});
+
 testWith(CC, "Native tier executes random programs as the interpreter does", () => {
   const pairs = { 32: new Pair(32), 64: new Pair(64) };
   let executed = 0, compiled = 0;
