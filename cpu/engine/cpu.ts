@@ -62,6 +62,8 @@ const TIER_RESERVE = 4096;
  * the first sample 1.7, 3 samples 1.04, 6 samples 1.10, 12 samples 1.11.
  */
 const HEAT = 2;
+/** Instructions in the lower tier, by stays that end at an address or began there, until the upper tier gets it. */
+const UPPER_HEAT = 8 * TIER_FUEL;
 const STATE_SLOTS = [
   Slot.FP_FLAGS,
   Slot.FP_RM,
@@ -149,7 +151,13 @@ export class Cpu {
         count: (executed) => this.#retired += executed,
         arrive: (pc) => this.#arrive(pc),
       },
-      { sample: TIER_FUEL, heat },
+      {
+        sample: TIER_FUEL,
+        heat,
+        upperHeat: UPPER_HEAT,
+        leftHeat: UPPER_HEAT / 4096,
+        worthwhile: 0,
+      },
     );
     this.#forced = heat === 0;
     if (options.tier) this.addTier(options.tier);

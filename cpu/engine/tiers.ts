@@ -14,13 +14,8 @@ import { collectRegions } from "./region/batch.ts";
 import type { Lift, RegionBlock, RegionOptions } from "./region/region.ts";
 import { type CodePlace, type CompilingTier, FUEL_WORD, type TierServices } from "./tier.ts";
 
-/**
- * Instructions executed in the lower tier, by stays that began or ended at a place, whenever the upper tier is asked to
- * compile it.
- */
-const UPPER_HEAT = 8_000_000;
-/** What it counts, of that, to be left by the upper tier for a lower one: so many would be executed in that time. */
-const LEFT_HEAT = UPPER_HEAT / 4096;
+/** Stays in upper code until it is looked whether it is worth it; heat that it must have again if not, by normal ones. */
+const JUDGED_STAYS = 1000, PATIENCE = 8;
 /** Most addresses in the profile for the upper tier; then all are forgotten. */
 const MAX_PROFILE = 1 << 16;
 
@@ -33,6 +28,9 @@ export interface CompiledCode<P, R> {
   readonly pages: ReadonlySet<number>;
   /** What else it relies on. */
   readonly relies: R;
+  /** Stays that began in it, and instructions that were executed in them, since it was looked at. */
+  stays: number;
+  executed: number;
 }
 
 /** Where the code comes from that is compiled at a place. */
@@ -117,6 +115,18 @@ export interface TiersOptions {
   sample: number;
   /** Heat at which the lower tier compiles a place. */
   heat: number;
+  /**
+   * Instructions executed in the lower tier, by stays that began or ended at a place, whenever the upper tier is asked to
+   * compile it.
+   */
+  upperHeat: number;
+  /** What it counts, of that, to be left by the upper tier for what it does not have. */
+  leftHeat: number;
+  /**
+   * Instructions that stays in the upper tier's code are to execute on average: code that is left sooner, because
+   * it calls or is called by what the lower tier has, costs more than it saves and is dropped.
+   */
+  worthwhile: number;
 }
 
 /** The compiling tiers of a CPU. */
@@ -133,6 +143,9 @@ export class Tiers<P, R> {
   readonly #words: Int32Array;
   readonly #sample: number;
   readonly #heat: number;
+  readonly #upperHeat: number;
+  readonly #leftHeat: number;
+  readonly #worthwhile: number;
   readonly #executor: Executor;
   /** By key. */
   readonly #lowerCode = new Map<number, CompiledCode<P, R>>();
@@ -151,7 +164,7 @@ export class Tiers<P, R> {
     cache: CodeCache,
     words: Int32Array,
     executor: Executor,
-    { sample, heat }: TiersOptions,
+    { sample, heat, upperHeat, leftHeat, worthwhile }: TiersOptions,
   ) {
     this.#code = code;
     this.#cache = cache;
@@ -159,6 +172,9 @@ export class Tiers<P, R> {
     this.#executor = executor;
     this.#sample = this.#untilSample = sample;
     this.#heat = heat;
+    this.#upperHeat = upperHeat;
+    this.#leftHeat = leftHeat;
+    this.#worthwhile = worthwhile;
   }
 
   /**
@@ -213,12 +229,12 @@ export class Tiers<P, R> {
   #promote(pc: number, by: number): void {
     const { upper } = this, code = this.#code, place = upper && code.placeAt(pc);
     if (!upper || place === undefined) return;
-    const heat = code.heat(place, 1, by);
+    const heat = code.heat(place, 1, by), wanted = this.#upperHeat;
     if (this.#profile.size >= MAX_PROFILE) this.#profile.clear();
     this.#profile.set(pc, (this.#profile.get(pc) ?? 0) + by);
     this.#profiled += by;
     // What can't be compiled now is tried again when it was as hot once more.
-    if (Math.floor(heat / UPPER_HEAT) === Math.floor((heat - by) / UPPER_HEAT)) return;
+    if (heat <= 0 || Math.floor(heat / wanted) === Math.floor((heat - by) / wanted)) return;
     if (upper.wants?.(this.#profiled) ?? true) this.compile(place, upper);
   }
 
@@ -275,7 +291,8 @@ export class Tiers<P, R> {
     at: readonly { readonly pc: number; readonly key: number }[],
   ): CompiledCode<P, R> {
     const entries = at.map(({ pc, key }) => ({ place: source.placeAt(pc), key }));
-    const code: CompiledCode<P, R> = { tier, entries, ...source.rely(blocks) };
+    const counts = { stays: 0, executed: 0 };
+    const code: CompiledCode<P, R> = { tier, entries, ...source.rely(blocks), ...counts };
     const codes = this.#codes(tier);
     for (const { key } of entries) codes.set(key, code);
     for (const page of code.pages) {
@@ -353,6 +370,7 @@ export class Tiers<P, R> {
       const to = tier.run(start, key), left = words[FUEL_WORD];
       this.count(left);
       if (tier !== this.upper) this.#untilSample -= fuel - left;
+      else if (this.#worthwhile > 0) this.#judge(key, fuel - left);
       const pc = this.#executor.arrive(to);
       if (pc === undefined) return StayEnd.LEFT;
       if (left === fuel) return StayEnd.FRUITLESS;
@@ -365,7 +383,7 @@ export class Tiers<P, R> {
       if (fuel < 0) return StayEnd.FUEL;
       let next = code.find(pc);
       if (tier === this.upper && next?.tier !== tier) {
-        this.#promote(pc, LEFT_HEAT);
+        this.#promote(pc, this.#leftHeat);
         // It may have moved the code to another tier.
         next = code.find(pc);
       }
@@ -373,6 +391,18 @@ export class Tiers<P, R> {
       ({ tier, key } = next);
       start = pc;
     }
+  }
+
+  /** Drops code of the upper tier that is entered and left more than it is worth, and leaves it be for long. */
+  #judge(key: number, executed: number): void {
+    const code = this.#upperCode.get(key);
+    if (!code) return;
+    code.executed += executed;
+    if (++code.stays < JUDGED_STAYS) return;
+    if (code.executed < code.stays * this.#worthwhile) {
+      this.#drop(code);
+      for (const { place } of code.entries) this.#code.heat(place, 1, -PATIENCE * this.#upperHeat);
+    } else code.stays = code.executed = 0;
   }
 
   /** Counts what compiled code executed since the last time, when `left` of the fuel is left. */

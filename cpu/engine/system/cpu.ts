@@ -87,6 +87,12 @@ const EXACT_POLL = 100_000;
 const FEW_STAYS = 1023;
 /** Most instructions in one stay in compiled code. */
 const TIER_FUEL = 100_000;
+/** Instructions in the lower tier, by stays that began or ended at a place, until the upper tier gets it. */
+const UPPER_HEAT = 40_000_000;
+/** What it counts, of that, to go from the upper tier to another: some microseconds. */
+const LEFT_HEAT = 2000;
+/** Instructions that a stay in the upper tier is to execute on average. */
+const WORTHWHILE = 4000;
 /** Compiled code looks at its fuel at back edges and calls only, so it may overrun by this many instructions. */
 const TIER_RESERVE = 4096;
 /** Slots that every ISA shares, from here on. */
@@ -185,7 +191,13 @@ export class SystemCpu {
         count: (executed) => this.#retired += executed,
         arrive: (pc) => this.#arrive(pc),
       },
-      { sample: TIER_FUEL, heat },
+      {
+        sample: TIER_FUEL,
+        heat,
+        upperHeat: UPPER_HEAT,
+        leftHeat: LEFT_HEAT,
+        worthwhile: WORTHWHILE,
+      },
     );
     for (const [id, tlb] of tlbs.entries()) {
       const hart = options.makeHart(id, {
