@@ -47,7 +47,7 @@ async function readImage(source: Source): Promise<Image> {
 }
 
 /** Instructions executed in compiled code until the native tier is loaded. */
-const LONG_RUN = 100_000_000;
+const LONG_RUN = 2_000_000_000;
 
 /** The wasm tier, loaded only if it is wanted. */
 async function tierOf(
