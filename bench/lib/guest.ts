@@ -98,16 +98,21 @@ export class Program {
     return this;
   }
 
-  /** The program as a static ELF file that starts at its first instruction. */
-  elf(): Uint8Array<ArrayBuffer> {
+  /** The instructions alone, for any address. */
+  code(): Uint8Array<ArrayBuffer> {
     for (const { index, name, fields, label } of this.#fixups) {
       const imm = this.address(label) - (TEXT + 4 * index);
       this.#words[index] = this.#tables.assemble(name, { ...fields, imm });
     }
+    return new Uint8Array(Int32Array.from(this.#words).buffer);
+  }
+
+  /** The program as a static ELF file that starts at its first instruction. */
+  elf(): Uint8Array<ArrayBuffer> {
     return makeElf({
       entry: TEXT,
       segments: [
-        { address: TEXT, bytes: new Uint8Array(Int32Array.from(this.#words).buffer) },
+        { address: TEXT, bytes: this.code() },
         { address: DATA, flags: 6, memorySize: DATA_SIZE },
       ],
     });
