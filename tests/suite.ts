@@ -86,6 +86,10 @@ export const FUNCTIONAL: Readonly<
       "compares the interpreter and compiled code, by wasm if nothing else is asked for, with QEMU",
   },
   aarch64_programs_test: {},
+  debian_programs_test: {
+    where: () => false,
+    why: "is about what programs need; programs_test runs others in every configuration",
+  },
   aarch64_base_test: {
     where: (c) => c.tier !== "interp" && !isPlainWasm(c),
     why:
