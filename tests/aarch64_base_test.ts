@@ -1,4 +1,4 @@
-/** The A64 base instructions, one by one and in programs, against qemu-aarch64 and the GNU disassembler. */
+/** The A64 base instructions, one by one, against qemu-aarch64. */
 import { assert, assertEquals } from "@std/assert";
 import { Aarch64 } from "../cpu/aarch64/aarch64.ts";
 import { A64_ATOMIC } from "../cpu/aarch64/a64_atomic.ts";
@@ -139,7 +139,7 @@ function differences(want: State, got: State): string[] {
   return lines;
 }
 
-/** Rows by their page; the rest is in the programs below. */
+/** Rows by their page; branches are in aarch64_fuzz_test.ts. */
 const PAGES: Readonly<Record<string, readonly A64Row[]>> = {
   data: A64_DATA().filter(({ name }) => !/^adrp?$/.test(name)),
   memory: A64_MEMORY().filter(({ asm }) => !/target/.test(asm)),

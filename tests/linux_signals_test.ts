@@ -60,7 +60,7 @@ for (const abi of [RISCV64_ABI, RISCV32_ABI]) {
     const before = fill(guest);
     const sp = register(guest, "x2");
     cpu.pc = 0x1_2344n;
-    assertEquals(guest.linux.segmentationFault(0xdead_beecn), undefined);
+    assertEquals(guest.linux.segmentationFault(0xdead_beecn, "store"), undefined);
     assertEquals(cpu.pc, HANDLER);
     assertEquals(register(guest, "x10"), SIG.SEGV);
     const frame = register(guest, "x2"), info = register(guest, "x11"), uc = register(guest, "x12");
@@ -103,7 +103,7 @@ Deno.test("a fault kills the guest when nothing or a blocked signal would handle
     const guest = new Guest();
     prepare(guest);
     guest.cpu.pc = 0x1_0004n;
-    return guest.linux.segmentationFault(0x1_0000n);
+    return guest.linux.segmentationFault(0x1_0000n, "load");
   };
   const outcome = {
     kind: "signal",
@@ -267,7 +267,7 @@ Deno.test("handlers run on the alternate stack when they ask for it", () => {
   handle(guest, SIG.SEGV, SA.ONSTACK);
   const sp = register(guest, "x2");
   guest.cpu.setRegister("x2", 0x100n);
-  assertEquals(guest.linux.segmentationFault(0x100n), undefined);
+  assertEquals(guest.linux.segmentationFault(0x100n, "load"), undefined);
   const frame = register(guest, "x2");
   assert(frame > stack && frame < stack + 65536);
   assertEquals(guest.call("sigaltstack", 0, old), 0);

@@ -85,7 +85,7 @@ export const FUNCTIONAL: Readonly<
     why:
       "compares the interpreter and compiled code, by wasm if nothing else is asked for, with QEMU",
   },
-  aarch64_programs_test: {},
+  aarch64_linux_test: {},
   debian_programs_test: {
     where: () => false,
     why: "is about what programs need; programs_test runs others in every configuration",

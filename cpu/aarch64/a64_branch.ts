@@ -128,6 +128,8 @@ const CTR = 0xb444_c004;
 const MIDR = 0x410f_d083;
 /** ID_AA64ISAR0_EL1: AES with PMULL, SHA1, SHA2, CRC32, LSE atomics. */
 const ISAR0 = 0x0021_1120;
+/** ID_AA64ISAR1_EL1: LRCPC (LDAPR). */
+const ISAR1 = 0x0010_0000;
 
 const constant = (lo: number, hi = 0) => (c: Lifter): Value => c.b.imm64(lo, hi);
 
@@ -166,12 +168,15 @@ export const SYSTEM_REGISTERS: ReadonlyMap<number, SystemRegister> = new Map<
   [number(3, 0, 0, 0, 5), { name: "mpidr_el1", read: constant(-0x8000_0000) }],
   [number(3, 0, 0, 0, 6), { name: "revidr_el1", read: constant(0) }],
   [number(3, 0, 0, 4, 0), { name: "id_aa64pfr0_el1", read: constant(0x11) }],
+  // What Linux has in place of a version of the debug architecture that it hides.
+  [number(3, 0, 0, 5, 0), { name: "id_aa64dfr0_el1", read: constant(6) }],
   [number(3, 0, 0, 6, 0), { name: "id_aa64isar0_el1", read: constant(ISAR0) }],
+  [number(3, 0, 0, 6, 1), { name: "id_aa64isar1_el1", read: constant(ISAR1) }],
   [number(3, 0, 0, 7, 0), { name: "id_aa64mmfr0_el1", read: constant(-0x0100_0000) }],
 ]);
-/** Whether it is one of the other ID registers, CRm 1 to 7 of CRn 0, which read as 0. */
+/** Whether it is one of the other ID registers, CRm 2 to 7 of CRn 0, which Linux lets EL0 read as 0. */
 const isReservedId = (n: number) =>
-  n >>> 7 === number(3, 0, 0, 0, 0) >>> 7 && (n >>> 3 & 15) > 0 && (n >>> 3 & 15) < 8;
+  n >>> 7 === number(3, 0, 0, 0, 0) >>> 7 && (n >>> 3 & 15) > 1 && (n >>> 3 & 15) < 8;
 
 function systemRows(): A64Row[] {
   const nothing = (c: Lifter) => c.b.state(Op.nop);

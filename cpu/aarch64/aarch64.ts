@@ -23,10 +23,12 @@ import {
   BACKDOOR_ROLES,
   readFpsrSlots,
   readNzcv,
+  readVector,
   registers,
   SLOT_COUNT,
   writeFloatControl,
   writeNzcv,
+  writeVector,
 } from "./state.ts";
 
 /** Every encoding; the first matching row counts. Vector immediates come before shifts. */
@@ -90,11 +92,13 @@ export class Aarch64 implements Isa {
 
   readSpecial(name: string, slots: BigInt64Array): bigint {
     if (name === "nzcv") return readNzcv(slots);
+    if (name[0] === "v") return readVector(Number(name.slice(1)), slots);
     return name === "fpcr" ? slots[FPCR_SLOT] : readFpsrSlots(slots);
   }
 
   writeSpecial(name: string, value: bigint, slots: BigInt64Array): void {
     if (name === "nzcv") writeNzcv(value, slots);
+    else if (name[0] === "v") writeVector(Number(name.slice(1)), value, slots);
     else writeFloatControl(name, value, slots);
   }
 }

@@ -41,11 +41,13 @@ export function registers(): RegisterInfo[] {
   list.push({ name: "sp", aliases: [], slot: SP_SLOT, bits: 64, kind: "general" });
   for (let i = 0; i < 32; i++) {
     list.push({ name: `d${i}`, aliases: [], slot: V_BASE + 2 * i, bits: 64, kind: "float" });
+    list.push({ name: `v${i}`, aliases: [`q${i}`], slot: -1, bits: 128, kind: "float" });
     list.push({ name: `v${i}h`, aliases: [], slot: V_BASE + 2 * i + 1, bits: 64, kind: "float" });
   }
   list.push({ name: "tpidr_el0", aliases: ["tp"], slot: TPIDR_SLOT, bits: 64, kind: "control" });
   for (const name of ["nzcv", "fpcr", "fpsr"]) {
-    list.push({ name, aliases: [], slot: -1, bits: 32, kind: "control" });
+    const aliases = name === "nzcv" ? ["cpsr"] : [];
+    list.push({ name, aliases, slot: -1, bits: 32, kind: "control" });
   }
   return list;
 }
@@ -73,6 +75,19 @@ export function writeNzcv(value: bigint, slots: BigInt64Array): void {
   slots[Z_SLOT] = value >> 30n & 1n ^ 1n;
   slots[BORROW_SLOT] = value >> 29n & 1n ^ 1n;
   slots[V_SLOT] = -(value >> 28n & 1n);
+}
+
+/** Value of V`n`, 128 bits. */
+export function readVector(n: number, slots: BigInt64Array): bigint {
+  const low = V_BASE + 2 * n;
+  return BigInt.asUintN(64, slots[low + 1]) << 64n | BigInt.asUintN(64, slots[low]);
+}
+
+/** Writes V`n`. */
+export function writeVector(n: number, value: bigint, slots: BigInt64Array): void {
+  const low = V_BASE + 2 * n;
+  slots[low] = BigInt.asIntN(64, value);
+  slots[low + 1] = BigInt.asIntN(64, value >> 64n);
 }
 
 /** FPSR from the accrued flags: [flag of the engine, bit of FPSR]. */

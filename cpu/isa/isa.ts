@@ -14,7 +14,7 @@ export interface RegisterInfo {
   readonly aliases: readonly string[];
   /** Slot of its value; -1: computed by the ISA, see {@linkcode Isa.readSpecial}. */
   readonly slot: number;
-  /** Width in bits, at most 64. */
+  /** Width in bits: at most 64 with a slot, at most 128 without. */
   readonly bits: number;
   /** What it is for. */
   readonly kind: "general" | "float" | "control";

@@ -6,7 +6,7 @@
  * @module
  */
 import { X_BASE } from "../../cpu/aarch64/state.ts";
-import type { Abi, FrameContext, LinuxCpu, OpenFlags, SignalFrame } from "./abi.ts";
+import type { Abi, FrameContext, LinuxCpu, MemoryFault, OpenFlags, SignalFrame } from "./abi.ts";
 import {
   GENERIC_RENAMEAT,
   GENERIC_STAT_64,
@@ -20,13 +20,46 @@ const SIGINFO_SIZE = 128;
 const INTEGER = [...Array.from({ length: 31 }, (_, i) => `x${i}`), "sp"];
 
 /** Offsets in `struct ucontext`. */
-const STACK = 16, MASK = 40, REGISTERS = 184, PC = 440, PSTATE = 448, RESERVED = 464;
+const STACK = 16,
+  MASK = 40,
+  FAULT_ADDRESS = 176,
+  REGISTERS = 184,
+  PC = 440,
+  PSTATE = 448,
+  RESERVED = 464;
 const UCONTEXT_SIZE = RESERVED + 4096;
 /** The frame record, behind the ucontext: the caller's x29 and x30. */
 const RECORD = UCONTEXT_SIZE, RECORD_SIZE = 16;
 /** `struct fpsimd_context`: its header, then FPSR, FPCR, and V0 to V31. */
-const FPSIMD_MAGIC = 0x4650_8001, FPSIMD_SIZE = 528;
-const FPSR = RESERVED + 8, FPCR = RESERVED + 12, VECTORS = RESERVED + 16;
+const FPSIMD_MAGIC = 0x4650_8001, FPSIMD_SIZE = 528, FPSR = 8, FPCR = 12, VECTORS = 16;
+/** `struct esr_context`: its header, then the exception syndrome. */
+const ESR_MAGIC = 0x4553_5201, ESR_SIZE = 16;
+
+/**
+ * ESR_ELx of an abort from EL0, as Linux shows it (arch/arm64/mm/fault.c, set_thread_esr): levels of the page table are
+ * the last one's, and above 48 bits the first one's.
+ */
+function syndrome({ address, access, why }: MemoryFault): bigint {
+  const code = { unmapped: 0b000111, rights: 0b001111, alignment: 0b100001 }[why];
+  const status = address >> 48n === 0n ? code : 0b000100;
+  const isFetch = access === "fetch", write = access === "store" ? 1 << 6 : 0;
+  return BigInt((isFetch ? 0x20 : 0x24) * 2 ** 26 + (1 << 25) + write + status);
+}
+
+/** Where the record of V registers is among those of a frame; undefined unless all of them are what they may be. */
+function fpsimdRecord(view: DataView): number | undefined {
+  let found: number | undefined;
+  for (let at = RESERVED; at + 8 <= UCONTEXT_SIZE;) {
+    const magic = view.getUint32(at, true), size = view.getUint32(at + 4, true);
+    if (magic === 0) return size === 0 ? found : undefined;
+    const isKnown = magic === ESR_MAGIC || (magic === FPSIMD_MAGIC && found === undefined);
+    const least = magic === FPSIMD_MAGIC ? FPSIMD_SIZE : ESR_SIZE;
+    if (!isKnown || size < least || size % 16 !== 0 || at + size > UCONTEXT_SIZE) return undefined;
+    if (magic === FPSIMD_MAGIC) found = at;
+    at += size;
+  }
+  return undefined;
+}
 
 const SIGNAL_FRAME: SignalFrame = {
   size: SIGINFO_SIZE + UCONTEXT_SIZE + RECORD_SIZE,
@@ -34,36 +67,44 @@ const SIGNAL_FRAME: SignalFrame = {
   // mov x8, #139 (rt_sigreturn); svc #0
   trampoline: Uint8Array.of(0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4),
   stackPointer: "sp",
-  save(cpu: LinuxCpu, view: DataView, { mask, altStack }: FrameContext) {
+  save(cpu: LinuxCpu, view: DataView, { mask, altStack, fault }: FrameContext) {
     const set = (at: number, value: bigint) => view.setBigUint64(at, value, true);
     const get = (name: string) => cpu.getRegister(name);
     set(STACK, BigInt(altStack.sp));
     view.setUint32(STACK + 8, altStack.flags, true);
     set(STACK + 16, BigInt(altStack.size));
     set(MASK, mask);
+    if (fault) set(FAULT_ADDRESS, fault.address);
     INTEGER.forEach((name, i) => set(REGISTERS + i * 8, get(name)));
     set(PC, cpu.pc);
     set(PSTATE, get("nzcv"));
     view.setUint32(RESERVED, FPSIMD_MAGIC, true);
     view.setUint32(RESERVED + 4, FPSIMD_SIZE, true);
-    view.setUint32(FPSR, Number(get("fpsr")), true);
-    view.setUint32(FPCR, Number(get("fpcr")), true);
+    view.setUint32(RESERVED + FPSR, Number(get("fpsr")), true);
+    view.setUint32(RESERVED + FPCR, Number(get("fpcr")), true);
     for (let i = 0; i < 32; i++) {
-      set(VECTORS + i * 16, get(`d${i}`));
-      set(VECTORS + i * 16 + 8, get(`v${i}h`));
+      set(RESERVED + VECTORS + i * 16, get(`d${i}`));
+      set(RESERVED + VECTORS + i * 16 + 8, get(`v${i}h`));
+    }
+    if (fault) {
+      view.setUint32(RESERVED + FPSIMD_SIZE, ESR_MAGIC, true);
+      view.setUint32(RESERVED + FPSIMD_SIZE + 4, ESR_SIZE, true);
+      set(RESERVED + FPSIMD_SIZE + 8, syndrome(fault));
     }
     set(RECORD, get("x29"));
     set(RECORD + 8, get("x30"));
   },
-  restore(cpu: LinuxCpu, view: DataView): FrameContext {
+  restore(cpu: LinuxCpu, view: DataView): FrameContext | undefined {
     const get = (at: number) => view.getBigUint64(at, true);
+    const vectors = fpsimdRecord(view);
+    if (vectors === undefined) return undefined;
     INTEGER.forEach((name, i) => cpu.setRegister(name, get(REGISTERS + i * 8)));
     cpu.setRegister("nzcv", get(PSTATE) & 0xf000_0000n);
-    cpu.setRegister("fpcr", BigInt(view.getUint32(FPCR, true)));
-    cpu.setRegister("fpsr", BigInt(view.getUint32(FPSR, true)));
+    cpu.setRegister("fpcr", BigInt(view.getUint32(vectors + FPCR, true)));
+    cpu.setRegister("fpsr", BigInt(view.getUint32(vectors + FPSR, true)));
     for (let i = 0; i < 32; i++) {
-      cpu.setRegister(`d${i}`, get(VECTORS + i * 16));
-      cpu.setRegister(`v${i}h`, get(VECTORS + i * 16 + 8));
+      cpu.setRegister(`d${i}`, get(vectors + VECTORS + i * 16));
+      cpu.setRegister(`v${i}h`, get(vectors + VECTORS + i * 16 + 8));
     }
     cpu.pc = get(PC);
     return {
@@ -105,6 +146,7 @@ const FEATURES: readonly [name: string, bit: number][] = [
   ["crc32", 7],
   ["atomics", 8],
   ["cpuid", 11],
+  ["lrcpc", 15],
 ];
 
 /** aarch64: system-call number in x8, arguments in x0 to x5, result in x0. */

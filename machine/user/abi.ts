@@ -95,12 +95,24 @@ export interface StatfsLayout {
   flags: number;
 }
 
+/** A memory access that faulted. */
+export interface MemoryFault {
+  /** Address of the access. */
+  address: bigint;
+  /** What it was; an atomic that is not aligned counts as a load. */
+  access: "fetch" | "load" | "store";
+  /** What was wrong. */
+  why: "unmapped" | "rights" | "alignment";
+}
+
 /** What a signal frame keeps besides registers. */
 export interface FrameContext {
   /** Blocked signals to restore, bit n-1 for signal n. */
   mask: bigint;
   /** The alternate stack: `ss_sp`, `ss_flags`, `ss_size`. */
   altStack: { sp: number; flags: number; size: number };
+  /** The access that raised the signal, if one did. */
+  fault?: MemoryFault;
 }
 
 /** The `ucontext` part of a signal frame, and how a handler is entered and left. */
@@ -115,8 +127,8 @@ export interface SignalFrame {
   readonly stackPointer: string;
   /** Writes registers and context into a zeroed ucontext. */
   save(cpu: LinuxCpu, ucontext: DataView, context: FrameContext): void;
-  /** Reads registers and context back. */
-  restore(cpu: LinuxCpu, ucontext: DataView): FrameContext;
+  /** Reads registers and context back; undefined if they are not what a frame can have. */
+  restore(cpu: LinuxCpu, ucontext: DataView): FrameContext | undefined;
   /** Sets the registers for the handler: arguments, stack pointer, return address, pc. */
   enter(
     cpu: LinuxCpu,

@@ -26,7 +26,7 @@
  * @module
  */
 import { GuestMemoryError } from "../../mmu/address_space.ts";
-import type { ArchCall, SyscallRow } from "./abi.ts";
+import type { ArchCall, MemoryFault, SyscallRow } from "./abi.ts";
 import { addDevices } from "./devices.ts";
 import { E, HostError, RESTART } from "./errno.ts";
 import { InputFile, Open, OutputFile, type Result } from "./files.ts";
@@ -276,21 +276,27 @@ export class Linux {
    * @param signal Such as 11 for SIGSEGV.
    * @param code `si_code`, `SignalCode.SEGV_MAPERR` for instance.
    * @param address The address that was accessed, or that of the instruction.
+   * @param fault The memory access, if it was one.
    * @returns undefined if the guest's handler runs now, at `cpu.pc`.
    */
-  fault(signal: number, code: number, address: bigint): Outcome | undefined {
-    const { kernel } = this;
-    return kernel.outcome = kernel.signals.fault({ signal, code, address });
+  fault(
+    signal: number,
+    code: number,
+    address: bigint,
+    fault?: MemoryFault,
+  ): Outcome | undefined {
+    const { kernel } = this, about = fault ? { fault } : {};
+    return kernel.outcome = kernel.signals.fault({ signal, code, address, ...about });
   }
 
   /**
    * A memory access of the guest faulted at `cpu.pc`: SIGSEGV, with the code that tells unmapped memory from
    * memory without that right.
    */
-  segmentationFault(address: bigint): Outcome | undefined {
-    const at = Number(address);
-    const mapped = this.kernel.memory.isMapped(at, 1);
-    return this.fault(11, mapped ? SignalCode.SEGV_ACCERR : SignalCode.SEGV_MAPERR, address);
+  segmentationFault(address: bigint, access: MemoryFault["access"]): Outcome | undefined {
+    const mapped = this.kernel.memory.isMapped(Number(address), 1);
+    const code = mapped ? SignalCode.SEGV_ACCERR : SignalCode.SEGV_MAPERR;
+    return this.fault(11, code, address, { address, access, why: mapped ? "rights" : "unmapped" });
   }
 
   /** Whether {@linkcode deliver} has something to do. Reads a clock only if an interval timer is armed. */

@@ -355,15 +355,22 @@ export class UserProcess {
   /** Turns a trap of the CPU into the signal that Linux sends for it. */
   #fault(trap: number): Outcome | undefined {
     const linux = this.#linux, { cpu } = this;
-    const pc = cpu.getRegister("pc");
+    const pc = cpu.getRegister("pc"), address = cpu.faultAddress;
     switch (trap) {
       case Trap.FETCH_FAULT:
+        return linux.segmentationFault(address, "fetch");
       case Trap.LOAD_FAULT:
+        return linux.segmentationFault(address, "load");
       case Trap.STORE_FAULT:
-        return linux.segmentationFault(cpu.faultAddress);
+        return linux.segmentationFault(address, "store");
       case Trap.MISALIGNED:
+        return linux.fault(Signal.SIGBUS, SignalCode.BUS_ADRALN, address, {
+          address,
+          access: "load",
+          why: "alignment",
+        });
       case Trap.MISALIGNED_FETCH:
-        return linux.fault(Signal.SIGBUS, SignalCode.BUS_ADRALN, cpu.faultAddress);
+        return linux.fault(Signal.SIGBUS, SignalCode.BUS_ADRALN, address);
       case Trap.BREAKPOINT:
         return linux.fault(Signal.SIGTRAP, SignalCode.TRAP_BRKPT, pc);
       case Trap.ILLEGAL:

@@ -5,7 +5,7 @@
  * @module
  */
 import type { AddressSpace } from "../../mmu/address_space.ts";
-import type { Abi, FrameContext, LinuxCpu } from "./abi.ts";
+import type { Abi, FrameContext, LinuxCpu, MemoryFault } from "./abi.ts";
 import { E } from "./errno.ts";
 
 /** Signal numbers (asm-generic/signal.h). */
@@ -128,6 +128,8 @@ export interface SigInfo {
   value?: bigint;
   /** `si_addr`, for faults. */
   address?: bigint;
+  /** The memory access that it is about. */
+  fault?: MemoryFault;
 }
 
 /** How a guest ended. */
@@ -353,7 +355,11 @@ export class Signals {
     const ucontext = new DataView(bytes.buffer, bytes.byteOffset + signalFrame.ucontext);
     const mask = this.savedMask ?? this.#mask;
     this.savedMask = undefined;
-    signalFrame.save(this.#cpu, ucontext, { mask, altStack: { ...altStack } });
+    signalFrame.save(this.#cpu, ucontext, {
+      mask,
+      altStack: { ...altStack },
+      ...(info.fault ? { fault: info.fault } : {}),
+    });
     if (altStack.flags & SS_AUTODISARM) this.altStack = { sp: 0, flags: SS_DISABLE, size: 0 };
     const restorer = this.#abi.sigactionRestorer ? Number(action.restorer) : 0;
     signalFrame.enter(this.#cpu, {
@@ -379,6 +385,7 @@ export class Signals {
     if (!bytes) return false;
     const view = new DataView(bytes.buffer, bytes.byteOffset + signalFrame.ucontext);
     const context = signalFrame.restore(this.#cpu, view);
+    if (!context) return false;
     this.altStack = context.altStack.flags & SS_DISABLE
       ? { sp: 0, flags: SS_DISABLE, size: 0 }
       : { ...context.altStack, flags: context.altStack.flags & ~SS_ONSTACK };
