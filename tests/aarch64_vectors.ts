@@ -89,6 +89,9 @@ class Context implements FpContext {
   setFlags(nzcv: Value): void {
     this.b.write(FLAGS, nzcv);
   }
+  setFloatFlags(nzcv: Value): void {
+    this.setFlags(nzcv);
+  }
   undefinedInstruction(): void {
     this.b.trap(Trap.ILLEGAL, 4);
   }

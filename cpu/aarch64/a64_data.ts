@@ -22,7 +22,7 @@ function addSub(
   minus?: Value,
 ): void {
   if (flags) {
-    c.setR(f.sf, f.rd, subtract ? c.subs(f.sf, a, b, minus) : c.adds(f.sf, a, b));
+    c.setR(f.sf, f.rd, subtract ? c.subs(f.sf, a, b, minus) : c.adds(f.sf, a, b, minus));
     return;
   }
   const value = subtract ? c.difference(1, a, b, minus) : c.b.add(a, b);
@@ -70,7 +70,15 @@ function addSubRows(): A64Row[] {
         const imm = f.imm12 << (f.sh ? 12 : 0);
         f.sp = 1;
         const a = c.xsp(f.rn);
-        addSub(c, f, a, c.b.imm(imm), subtract, flags, subtract ? c.b.imm(-imm) : undefined);
+        addSub(
+          c,
+          f,
+          a,
+          c.b.imm(imm),
+          subtract,
+          flags,
+          subtract || flags ? c.b.imm(-imm) : undefined,
+        );
       },
     ),
     row(
@@ -134,7 +142,7 @@ const INVERTED = ["bic", "orn", "eon", "bics"];
 
 function logic(c: Lifter, f: Fields, name: string, a: Value, b: Value): void {
   const value = name === "orr" ? c.b.or(a, b) : name === "eor" ? c.b.xor(a, b) : c.b.and(a, b);
-  if (name === "ands") c.writeFlags(c.signed(f.sf, value), c.b.imm(1), Slot.ZERO);
+  if (name === "ands") c.logicFlags(c.signed(f.sf, value));
   if (f.sp) c.setXsp(f.rd, c.unsigned(f.sf, value));
   else c.setR(f.sf, f.rd, value);
 }
@@ -281,14 +289,8 @@ function conditionalRows(): A64Row[] {
             const { b } = c, x = c.signed(f.sf, c.x(f.rn));
             const y = immediate === "1" ? b.imm(f.imm5) : c.signed(f.sf, c.x(f.rm));
             const flags = op === "1" ? c.subtraction(f.sf, x, y) : c.addition(f.sf, x, y);
-            if (f.cond >= 14) return c.writeFlags(...flags);
-            const holds = c.condition(f.cond), bit = (n: number) => f.nzcv >> n & 1;
-            c.writeSlots(
-              b.select(holds, flags[0], b.imm(-bit(3))),
-              b.select(holds, flags[0], b.imm(bit(2) ^ 1)),
-              b.select(holds, flags[1], b.imm(bit(1) ^ 1)),
-              b.select(holds, flags[2], b.imm(-bit(0))),
-            );
+            if (f.cond >= 14) return c.compareFlags(flags);
+            c.chooseFlags(c.condition(f.cond), flags, f.nzcv);
           },
         )
       )

@@ -65,7 +65,9 @@ function rowsOf({ type, bits }: typeof FORMATS[number]): FpRow[] {
   const round = (j: number): FpLift => (c, f) =>
     setD(c, f.rd, fp(c, `frint${bits}`, d(c, f.rn), Slot.ZERO, Slot.ZERO, j));
   const compare = (zero: boolean, flags: number): FpLift => (c, f) =>
-    c.setFlags(fp(c, `fcmp${bits}`, d(c, f.rn), zero ? Slot.ZERO : d(c, f.rm), Slot.ZERO, flags));
+    c.setFloatFlags(
+      fp(c, `fcmp${bits}`, d(c, f.rn), zero ? Slot.ZERO : d(c, f.rm), Slot.ZERO, flags),
+    );
   const conditional = (flags: number): FpLift => (c, f) => {
     // Where the condition does not hold, zeros are compared, which raises nothing.
     const holds = c.condition(f.cond);

@@ -39,6 +39,8 @@ export interface FpContext {
   condition(cond: number): Value;
   /** Writes N, Z, C and V, bits 3 to 0 of a value. */
   setFlags(nzcv: Value): void;
+  /** Writes the same, if it is the result of a floating-point comparison. */
+  setFloatFlags(nzcv: Value): void;
   /** Undefined instruction. */
   undefinedInstruction(): void;
 }

@@ -18,10 +18,10 @@ export const SP_SLOT: number = X_BASE + 31;
 export const N_SLOT = 33;
 /** Z is set if this slot is 0. */
 export const Z_SLOT = 34;
-/** C inverted, 0 or 1: the borrow of a subtraction. */
-export const BORROW_SLOT = 35;
-/** V is the sign of this slot. */
-export const V_SLOT = 36;
+/** C is set unless this slot is less than the next as an unsigned number, N and V differ if it is as a signed one. */
+export const LEFT_SLOT = 35;
+/** Of a comparison, LEFT and RIGHT are the operands. */
+export const RIGHT_SLOT = 36;
 /** TPIDR_EL0. */
 export const TPIDR_SLOT = 37;
 /** High half of what a load-exclusive pair loaded. */
@@ -65,16 +65,20 @@ export const BACKDOOR_INSTRUCTION = 0xd280_f7bf;
 /** N, Z, C and V in bits 31 to 28. */
 export function readNzcv(slots: BigInt64Array): bigint {
   const bit = (on: boolean, at: bigint) => on ? 1n << at : 0n;
-  return bit(slots[N_SLOT] < 0n, 31n) | bit(slots[Z_SLOT] === 0n, 30n) |
-    bit(slots[BORROW_SLOT] === 0n, 29n) | bit(slots[V_SLOT] < 0n, 28n);
+  const n = slots[N_SLOT] < 0n, left = slots[LEFT_SLOT], right = slots[RIGHT_SLOT];
+  const carry = BigInt.asUintN(64, left) >= BigInt.asUintN(64, right);
+  return bit(n, 31n) | bit(slots[Z_SLOT] === 0n, 30n) | bit(carry, 29n) |
+    bit(n !== left < right, 28n);
 }
 
 /** Writes N, Z, C and V. */
 export function writeNzcv(value: bigint, slots: BigInt64Array): void {
-  slots[N_SLOT] = -(value >> 31n & 1n);
+  const n = value >> 31n & 1n, less = n ^ value >> 28n & 1n, borrow = value >> 29n & 1n ^ 1n;
+  slots[N_SLOT] = -n;
   slots[Z_SLOT] = value >> 30n & 1n ^ 1n;
-  slots[BORROW_SLOT] = value >> 29n & 1n ^ 1n;
-  slots[V_SLOT] = -(value >> 28n & 1n);
+  // 0 and 0, -1 and 0, 0 and -1, 0 and 1 are all that two comparisons can say.
+  slots[LEFT_SLOT] = borrow ? 0n : -less;
+  slots[RIGHT_SLOT] = borrow ? less ? 1n : -1n : 0n;
 }
 
 /** Value of V`n`, 128 bits. */
