@@ -222,19 +222,17 @@ export class BackdoorChannel {
    * (each would cost a brand check): 23 ns instead of 35. Everything else goes to `#request`.
    */
   instruction(cpu: BackdoorCpu): Dispatch {
-    const r = cpu.slots32;
-    const kind = cpu.kind, arg0 = cpu.arg0, arg1 = cpu.arg1;
-    const client = r[arg0], command = r[arg1];
+    const r = cpu.slots32, a = cpu.roleWords, kind = cpu.kind;
+    const client = a[0], command = a[2];
     cpu.nextPc = undefined;
     if (
-      !cpu.wide || r[kind] !== KIND_CALL || r[kind + 1] !== 0 || r[arg1 + 1] !== 0 ||
-      r[arg0 + 1] !== 0 || client >>> 0 >= this.#maxClients || this.#rings[client].pending
+      cpu.plain !== true || r[kind] !== KIND_CALL || r[kind + 1] !== 0 || a[3] !== 0 ||
+      a[1] !== 0 || client >>> 0 >= this.#maxClients || this.#rings[client].pending
     ) {
       return this.#request(cpu);
     }
-    const arg2 = cpu.arg2, arg3 = cpu.arg3, arg4 = cpu.arg4, arg5 = cpu.arg5;
-    const l0 = r[arg2], h0 = r[arg2 + 1], l1 = r[arg3], h1 = r[arg3 + 1];
-    const l2 = r[arg4], h2 = r[arg4 + 1], l3 = r[arg5], h3 = r[arg5 + 1];
+    const l0 = a[4], h0 = a[5], l1 = a[6], h1 = a[7];
+    const l2 = a[8], h2 = a[9], l3 = a[10], h3 = a[11];
     const words = cpu.argWords;
     words[0] = l0;
     words[1] = h0;
@@ -263,11 +261,11 @@ export class BackdoorChannel {
       const low = result | 0;
       if (low === result) {
         const status = cpu.status;
-        r[arg0] = low;
-        r[arg0 + 1] = low >> 31;
+        a[0] = low;
+        a[1] = low >> 31;
         r[status] = STATUS_OK;
         r[status + 1] = 0;
-        return cpu.stopping ? STOP : DONE;
+        return cpu.stopping === true ? STOP : DONE;
       }
     }
     return this.#result(cpu, REGISTERS, client, command >>> 0, result);

@@ -86,6 +86,10 @@ export class BackdoorCpu implements Cpu {
   readonly arg3: number = 0;
   readonly arg4: number = 0;
   readonly arg5: number = 0;
+  /** From the low word of arg0 on; they are arg0 to arg5 if the CPU is {@linkcode plain}. */
+  readonly roleWords: Int32Array<ArrayBuffer>;
+  /** Whether registers have 64 bits, and arg0 to arg5 are slots that follow each other. */
+  readonly plain: boolean = true;
   /** Whether the guest is to stop after the current call. */
   stopping = false;
   /** Whether that is because of a callback's error: then nothing more of the user's is called but `fini`. */
@@ -123,6 +127,8 @@ export class BackdoorCpu implements Cpu {
     [this.arg0, this.arg1, this.arg2, this.arg3, this.arg4, this.arg5] = isa.backdoor.args.map(
       (slot) => slot * 2,
     );
+    this.roleWords = r.subarray(this.arg0, this.arg0 + 2 * isa.backdoor.args.length);
+    this.plain = this.wide && isa.backdoor.args.every((slot, i, [first]) => slot === first + i);
     this.#isa = isa;
     this.#hooks = hooks;
     this.#clientData = clientData;

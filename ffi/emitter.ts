@@ -9,7 +9,7 @@
  */
 import { Ending, type RegionBlock } from "../cpu/engine/region/region.ts";
 import { findPairs } from "../cpu/engine/region/liveness.ts";
-import { FIELDS, Op, OPS, Slot, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
+import { Effect, FIELDS, Op, OPS, Slot, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
 import { hex, type OpContext, OPERATIONS, U64_ZERO } from "./emit_ops.ts";
 import { type AccessPlan, type AccessState, planAccesses } from "./accesses.ts";
 import { EXTENTS } from "./layout.ts";
@@ -84,6 +84,8 @@ export class Emitter implements OpContext {
   /** Slots that hold a word, sign-extended, at this place in the block. */
   readonly #words = new Set<number>();
   #float = false;
+  /** Whether some op may raise an exception of the processor's, or asks for those raised. */
+  #environment = false;
   /** Whether the local `raised` is up to date at this place in the block. */
   #raisedKnown = false;
   /** Slots that hold the flags as they are at this place in the block. */
@@ -120,6 +122,9 @@ export class Emitter implements OpContext {
       out.push("const u8 *const tlb = TLB;");
       for (const name of this.#offsets.values()) out.push(`u64 ${name};`);
     } else out.push("u64 pc = start, raised;");
+    // Only then does leaving ask for it.
+    const calls = !this.system && blocks.some(({ ending }) => ending === Ending.BACKDOOR);
+    if (calls) out.push("u32 called = 0;");
     out.push(`static const struct { ${this.#pcType} pc; i32 to; } table[] = {${table}};`);
     for (const slot of this.#touched) {
       const name = this.#local(slot);
@@ -148,6 +153,9 @@ export class Emitter implements OpContext {
     out.push("((i32 *)(void *)arena)[FUEL_WORD] = fuel;");
     if (this.system) out.push("s[EXIT_PC_SLOT] = pc;", "return start;");
     else {
+      if (calls) {
+        out.push("if (called) { s[EXIT_PC_SLOT] = (u64)called << 32 | pc; return CALL_EXIT; }");
+      }
       out.push("if (unlikely(pc >> 31)) { s[EXIT_PC_SLOT] = pc; return FAR_EXIT; }");
       out.push("return (u32)pc;");
     }
@@ -156,7 +164,8 @@ export class Emitter implements OpContext {
     const listed = this.system ? [] : entries;
     out.push(`static const u32 entries[] = {${[...listed, 0].map((pc) => `${pc}u`).join()}};`);
     out.push('__attribute__((visibility("default"))) const struct trapdoor_unit trapdoor_unit = {');
-    out.push(`TRAPDOOR_ABI, LAYOUT_HASH, ${listed.length}, run, entries};`);
+    const floats = Number(this.#environment);
+    out.push(`TRAPDOOR_ABI, LAYOUT_HASH, ${listed.length}, ${floats}, run, entries};`);
     return out.join("\n") + "\n";
   }
 
@@ -246,6 +255,7 @@ export class Emitter implements OpContext {
 
   /** Reads what the processor has raised, which takes it as long as ten other instructions, unless it is known. */
   #readRaised(): void {
+    this.#environment = true;
     if (!this.#raisedKnown) this.line("raised = read_raised();");
     this.#raisedKnown = true;
   }
@@ -410,6 +420,7 @@ export class Emitter implements OpContext {
         this.#raisedKnown = false;
         this.#flags.clear();
       }
+      if (OPS[code[at]].effect === Effect.FLOAT) this.#environment = true;
       if (fields.writes) this.#noteWord(code, at);
       this.#noteFlags(code, at);
     }
@@ -546,6 +557,15 @@ export class Emitter implements OpContext {
           }
         }
         return this.line(this.#dispatch);
+      }
+      case Ending.BACKDOOR: {
+        // The interpreter answers it in system mode.
+        if (this.system) return this.line(this.exit());
+        const { pc, bytes } = block.ir, length = code[at + 3];
+        const fuel = this.#paid();
+        return this.line(
+          `fuel -= ${fuel}; pc = ${hex(pc + bytes - length)}; called = ${length}; goto leave;`,
+        );
       }
       default:
         // A trap: its instruction is the interpreter's.

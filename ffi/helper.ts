@@ -14,11 +14,13 @@ import {
 } from "./layout.ts";
 
 const SYMBOLS = {
-  trapdoor: { parameters: ["pointer", "u32", "u32"], result: "u32" },
+  trapdoor: { parameters: ["pointer", "u32", "u32"], result: "i32" },
 } as const;
 
-/** The helper's answer for an address that does not fit into 31 bits. */
-export const FAR_EXIT = 0xffff_ffff;
+/** What running ends with at an address that does not fit into 31 bits. */
+export const FAR_EXIT = -1;
+/** What it ends with when the guest makes a backdoor call: its address and length are the words of the cell `EXIT_PC_SLOT`. */
+export const CALL_EXIT = -2;
 
 /** A helper can't be used; the message says why. */
 export class HelperError extends Error {
@@ -26,11 +28,16 @@ export class HelperError extends Error {
   override name = "HelperError";
 }
 
+type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
+
+/** Open libraries by path, each once, as V8 calls a function fast where it sees no other one; and how many use it. */
+const libraries = new Map<string, { library: Library; users: number }>();
+
 /** A loaded helper, with a context for one arena. */
 export class Helper {
   /** Bits of `Feature`: what translations may use. */
   readonly features: number;
-  readonly #library: Deno.DynamicLibrary<typeof SYMBOLS>;
+  readonly #path: string;
   readonly #call: (pointer: Deno.PointerValue, command: number, argument: number) => number;
   readonly #arena: Arena;
   readonly #context: Deno.PointerValue;
@@ -41,31 +48,41 @@ export class Helper {
    * @throws {HelperError} If it can't be loaded, or was built for another version.
    */
   constructor(path: string, arena: Arena) {
+    let shared = libraries.get(path);
     try {
-      this.#library = Deno.dlopen(path, SYMBOLS);
+      if (!shared) libraries.set(path, shared = { library: Deno.dlopen(path, SYMBOLS), users: 0 });
     } catch (cause) {
       if (!(cause instanceof Error) || cause instanceof Deno.errors.NotCapable) throw cause;
       throw new HelperError(`Cannot load the native helper ${path}: ${cause.message}`, { cause });
     }
-    this.#call = this.#library.symbols.trapdoor;
+    shared.users++;
+    this.#path = path;
+    this.#call = shared.library.symbols.trapdoor;
     this.#arena = arena;
     const base = Deno.UnsafePointer.of(arena.all8);
     const version = this.#call(base, Command.HANDSHAKE, 0), reply = REPLY_OFFSET / 4;
     if (version !== ABI_VERSION || arena.all32[reply] >>> 0 !== LAYOUT_HASH) {
-      this.#library.close();
+      this.#closeLibrary();
       throw new HelperError(
         `Cannot use the native helper ${path}: it was built for another version of Trapdoor; build it anew`,
       );
     }
     this.features = arena.all32[reply + 1];
     if (this.#call(base, Command.OPEN, 0) !== 0) {
-      this.#library.close();
+      this.#closeLibrary();
       throw new HelperError(`Cannot use the native helper ${path}: no memory for a context`);
     }
     this.#context = Deno.UnsafePointer.create(arena.allU64[REPLY_OFFSET / 8]);
   }
 
-  /** Runs translations from a guest address; returns where execution goes on, or {@linkcode FAR_EXIT}. */
+  #closeLibrary(): void {
+    const shared = libraries.get(this.#path)!;
+    if (--shared.users > 0) return;
+    libraries.delete(this.#path);
+    shared.library.close();
+  }
+
+  /** Runs translations from a guest address; returns where execution goes on, {@linkcode FAR_EXIT} or {@linkcode CALL_EXIT}. */
   run(pc: number): number {
     return this.#call(this.#context, Command.RUN, pc);
   }
@@ -97,6 +114,6 @@ export class Helper {
   /** Frees everything. */
   close(): void {
     this.#call(this.#context, Command.CLOSE, 0);
-    this.#library.close();
+    this.#closeLibrary();
   }
 }

@@ -7,6 +7,7 @@ import { Ending, type Region } from "../cpu/engine/region/region.ts";
 import {
   type Compilation,
   EXIT_PC_SLOT,
+  FUEL_WORD,
   newStats,
   type SystemTier,
   type TierServices,
@@ -21,6 +22,8 @@ import { type CodeRange, covers, hashCode, type ManifestUnit } from "./manifest.
 import { formUnit } from "./unit.ts";
 
 const TWO32 = 0x1_0000_0000;
+// V8 takes these for constants, but not what is imported.
+const FAR = FAR_EXIT, FUEL = FUEL_WORD, CALL_PC = EXIT_PC_SLOT * 2, CALL_BYTES = CALL_PC + 1;
 
 /** How a tier works. */
 export interface NativeOptions {
@@ -107,8 +110,9 @@ export class NativeTier implements SystemTier {
   add([region]: readonly Region[]): Compilation | undefined {
     const services = this.#services, { builder, level = 2, wait, jobs = 1 } = this.#options;
     if (!builder.compiler || this.#declined.has(region.pc)) return undefined;
-    // Backdoor calls must leave native code, but not wasm.
-    if (!wait && region.blocks.some(({ ending }) => ending === Ending.BACKDOOR)) return undefined;
+    // In system mode backdoor calls must leave native code, but not wasm.
+    const calls = region.blocks.some(({ ending }) => ending === Ending.BACKDOOR);
+    if (!wait && !services.answer && calls) return undefined;
     if (!wait && this.#running >= jobs) return undefined;
     const start = performance.now();
     const known = wait ? [] : [...services.entries(), ...this.#entries.keys()];
@@ -235,8 +239,16 @@ export class NativeTier implements SystemTier {
 
   run(pc: number): number {
     if (this.#system) return this.#runSystem(pc);
-    const next = this.#helper.run(pc);
-    return next === FAR_EXIT ? Number(this.#arena.q[EXIT_PC_SLOT]) : next;
+    const helper = this.#helper, words = this.#arena.r;
+    // Addresses of code have 31 bits; V8 would take them for doubles, as other tiers have more.
+    for (let from = pc | 0;;) {
+      const next = helper.run(from);
+      if (next >= 0) return next;
+      if (next === FAR) return Number(this.#arena.q[EXIT_PC_SLOT]);
+      const at = words[CALL_PC], bytes = words[CALL_BYTES];
+      from = at + bytes | 0;
+      if (this.#services.answer!(at, bytes) !== 0 || words[FUEL] < 0) return from;
+    }
   }
 
   /** The engine has entered the address into the targets. */

@@ -244,3 +244,89 @@ testWith(
     assert(both.upperInstructions > both.instructions / 2, `${both.upperInstructions}`);
   },
 );
+
+/** A loop of calls with nothing else of interest; x12 counts the turns behind the call. */
+const KNOCKING = `
+    addi rd=5 imm=1000
+  again:
+    addi rd=10 rs1=5 imm=3
+    fadd.d rd=1 rs1=1 rs2=2 rm=7
+    trapdoor
+    add rd=11 rs1=11 rs2=10
+    addi rd=12 rs1=12 imm=1
+    addi rd=5 rs1=5 imm=-1
+    bne rs1=5 rs2=0 @again
+    ecall
+`;
+
+/** Runs {@linkcode KNOCKING} in the interpreter and in native code, with a callback for each call. */
+function knock(
+  answer: (cpu: Cpu, call: number) => boolean,
+  trapped: (cpu: Cpu, call: number) => void = () => {},
+): Cpu {
+  const pair = new Pair(64, 1 << 20);
+  const seen: string[][] = [[], []];
+  const cpus = [pair.interpreted, pair.compiled];
+  cpus.forEach((cpu, i) => {
+    cpu.space.map(0x1_0000, 0x1000, 7);
+    cpu.space.write(0x1_0000, assemble(64, 0x1_0000, KNOCKING).bytes);
+    cpu.setRegister("ft1", 0x3ff0_0000_0000_0001n);
+    cpu.setRegister("ft2", 0x3ca0_0000_0000_0000n);
+    cpu.onBackdoor = () => {
+      const registers = [cpu.pc, cpu.instructions, cpu.getRegister("a0"), cpu.getRegister("ft1")];
+      seen[i].push([...registers, cpu.getRegister("fflags")].join());
+      cpu.slots[cpu.register("a0").slot] *= 2n;
+      return answer(cpu, seen[i].length);
+    };
+    cpu.pc = 0x1_0000;
+    for (;;) {
+      const reason = cpu.run(1_000_000, false);
+      if (reason === Trap.SYSCALL) break;
+      if (reason === Trap.BACKDOOR) {
+        trapped(cpu, seen[i].length);
+        cpu.finishTrap();
+      }
+    }
+  });
+  assertEquals(seen[1], seen[0]);
+  assertEquals(compareCpus(cpus[0], cpus[1], true), []);
+  return cpus[1];
+}
+
+testWith(CC, "Native tier goes on behind a backdoor call when it was answered at once", () => {
+  const cpu = knock(() => true);
+  assertEquals(cpu.getRegister("a2"), 1000n);
+  // All but the last system call, which is the interpreter's.
+  assertEquals(cpu.instructions - cpu.tierInstructions, 1);
+});
+
+testWith(CC, "Native tier leaves at a backdoor call when the callback says so", () => {
+  const later = knock((_, call) => call % 3 !== 0, (cpu) => cpu.setRegister("a3", 7));
+  assertEquals(later.getRegister("a3"), 7n);
+  assert(later.tierInstructions > later.instructions * 0.9);
+  // Jumps over the instruction behind the call.
+  const elsewhere = knock((cpu, call) => {
+    if (call % 5 === 0) cpu.pc += 8;
+    return true;
+  });
+  assertEquals(elsewhere.getRegister("a2"), 1000n);
+  const dropped = knock((cpu, call) => {
+    if (call % 100 === 0) cpu.cache.flush();
+    if (call % 100 === 50) cpu.space.write(0x1_0000, new Uint8Array(4));
+    return true;
+  });
+  assertEquals(dropped.getRegister("a2"), 1000n);
+  assert(dropped.tier!.stats.regions > 3, `${dropped.tier!.stats.regions}`);
+});
+
+testWith(CC, "Native tier stops at the limit when a loop calls the backdoor", () => {
+  const pair = new Pair(64, 1 << 20), cpu = pair.compiled;
+  cpu.space.map(0x1_0000, 0x1000, 7);
+  cpu.space.write(0x1_0000, assemble(64, 0x1_0000, "again:\ntrapdoor\njal @again").bytes);
+  let calls = 0;
+  cpu.onBackdoor = () => (calls++, true);
+  cpu.pc = 0x1_0000;
+  assertEquals(cpu.run(3_000_000), 0);
+  assertEquals([cpu.instructions, calls], [3_000_000, 1_500_000]);
+  assert(cpu.tierInstructions > 2_900_000);
+});

@@ -821,7 +821,7 @@ Deno.test("Wasm tier compiles again when the code cache was flushed", () => {
     },
   });
   assertEquals(cpu.getRegister("a0"), 2000n);
-  assert(cpu.cache.flushes >= 10 && cpu.tier!.stats.regions > 10);
+  assert(cpu.cache.flushes >= 10 && cpu.tier!.stats.regions > 5);
 });
 
 Deno.test("Wasm tier counts and keeps float flags when a hot loop reads and writes CSRs", () => {

@@ -21,7 +21,7 @@ import { RareOps } from "./interpreter/rare.ts";
 import { RegisterFile } from "./register_file.ts";
 import { SlowMemory, type StoreHook } from "./interpreter/slow_memory.ts";
 import { makeSoftFloat } from "./softfloat/softfloat.ts";
-import { type CompilingTier, EXIT_PC_SLOT, FUEL_WORD, type TierFactory } from "./tier.ts";
+import { type CompilingTier, EXIT_PC_SLOT, type TierFactory } from "./tier.ts";
 import { type CompiledEntry, StayEnd, Tiers } from "./tiers.ts";
 import { UserTiering } from "./user_tiering.ts";
 
@@ -147,7 +147,12 @@ export class Cpu {
       this.words,
       {
         step: (codeIndex) => this.#interp.step(codeIndex),
-        backdoor: (codeIndex) => this.#answerBackdoor(codeIndex),
+        backdoor: (codeIndex) => {
+          const { code } = this.cache;
+          const pc = code[codeIndex + 5] * TWO32 + (code[codeIndex + 4] >>> 0);
+          return this.#answerBackdoor(pc, code[codeIndex + 3]);
+        },
+        answer: (pc, bytes) => this.#answerBackdoor(pc, bytes),
         count: (executed) => this.#retired += executed,
         arrive: (pc) => this.#arrive(pc),
       },
@@ -214,17 +219,18 @@ export class Cpu {
 
   /** Guest instructions executed so far. */
   get instructions(): number {
-    return this.#retired;
+    return this.#retired + this.#tiers.uncounted();
   }
 
   /** Guest instructions executed by the compiling tiers. */
   get tierInstructions(): number {
-    return this.#tiers.instructions;
+    return this.#tiers.instructions + this.#tiers.uncounted();
   }
 
   /** Those of them that the second tier executed. */
   get upperInstructions(): number {
-    return this.#tiers.upperInstructions;
+    const { upper, upperInstructions } = this.#tiers;
+    return upperInstructions + (upper ? this.#tiers.uncounted(upper) : 0);
   }
 
   /** The compiling tier, if there is one. */
@@ -431,11 +437,10 @@ export class Cpu {
   }
 
   /** Answers a backdoor call of compiled code: 0 if it goes on, else the run loop does. */
-  #answerBackdoor(codeIndex: number): number {
-    const { code } = this.cache, changes = this.#changes;
-    this.#tiers.count(this.words[FUEL_WORD]);
-    this.#pc = code[codeIndex + 5] * TWO32 + (code[codeIndex + 4] >>> 0);
-    this.#nextPc = this.#pc + code[codeIndex + 3];
+  #answerBackdoor(pc: number, bytes: number): number {
+    const changes = this.#changes;
+    this.#pc = pc;
+    this.#nextPc = pc + bytes;
     const goes = this.onBackdoor();
     if (goes && !this.#pcWritten && changes === this.#changes) return 0;
     if (goes) this.finishTrap();

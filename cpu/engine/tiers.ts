@@ -18,6 +18,8 @@ import { type CodePlace, type CompilingTier, FUEL_WORD, type TierServices } from
 const JUDGED_STAYS = 1000, PATIENCE = 8;
 /** Most addresses in the profile for the upper tier; then all are forgotten. */
 const MAX_PROFILE = 1 << 16;
+/** V8 takes it for a constant, but not what is imported. */
+const FUEL = FUEL_WORD;
 
 /** Compiled code: what a tier made at once. */
 export interface CompiledCode<P, R> {
@@ -89,6 +91,8 @@ export interface Executor {
   step(codeIndex: number): number;
   /** Answers a backdoor call; see `TierServices.backdoor`. */
   backdoor(codeIndex: number): number;
+  /** See `TierServices.answer`; in user mode. */
+  answer?(pc: number, bytes: number): number;
   /** See `TierServices.reach`; in system mode. */
   reach?(lo: number, hi: number, how: number): number;
   /** Counts instructions that were executed. */
@@ -157,6 +161,7 @@ export class Tiers<P, R> {
   /** Where the code comes from that is being compiled. */
   #source: CodeSource<P, R> | undefined;
   #untilSample: number;
+  /** The tier whose code runs. */
   #running: CompilingTier | undefined;
 
   constructor(
@@ -184,10 +189,11 @@ export class Tiers<P, R> {
    */
   add<T extends CompilingTier>(factory: (services: TierServices) => T): T {
     if (this.upper) throw new Error(`Cannot add a tier: there is ${this.upper.name} already`);
-    const executor = this.#executor, reach = executor.reach?.bind(executor);
+    const executor = this.#executor, reach = executor.reach?.bind(executor), { answer } = executor;
     const tier: T = factory({
       step: (codeIndex) => executor.step(codeIndex),
       backdoor: (codeIndex) => executor.backdoor(codeIndex),
+      ...(answer ? { answer } : {}),
       ...(reach ? { reach } : { heat: () => this.#profile }),
       dropped: (key) => {
         const code = this.#codes(tier).get(key);
@@ -366,9 +372,10 @@ export class Tiers<P, R> {
     for (;;) {
       this.startFuel = fuel;
       this.#running = tier;
-      words[FUEL_WORD] = fuel;
-      const to = tier.run(start, key), left = words[FUEL_WORD];
-      this.count(left);
+      words[FUEL] = fuel;
+      const to = tier.run(start, key), left = words[FUEL];
+      this.#running = undefined;
+      this.#count(fuel - left, tier);
       if (tier !== this.upper) this.#untilSample -= fuel - left;
       else if (this.#worthwhile > 0) this.#judge(key, fuel - left);
       const pc = this.#executor.arrive(to);
@@ -405,12 +412,18 @@ export class Tiers<P, R> {
     } else code.stays = code.executed = 0;
   }
 
-  /** Counts what compiled code executed since the last time, when `left` of the fuel is left. */
-  count(left: number): void {
-    const executed = this.startFuel - left;
-    this.startFuel = left;
+  #count(executed: number, tier: CompilingTier): void {
     this.instructions += executed;
-    if (this.#running === this.upper && this.upper) this.upperInstructions += executed;
+    if (tier === this.upper) this.upperInstructions += executed;
     this.#executor.count(executed);
+  }
+
+  /**
+   * Instructions of compiled code that asks the CPU for something now: they are counted when it is left.
+   *
+   * @param tier Only if they are its.
+   */
+  uncounted(tier = this.#running): number {
+    return tier && tier === this.#running ? this.startFuel - this.#words[FUEL] : 0;
   }
 }

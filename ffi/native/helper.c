@@ -40,7 +40,7 @@ static const char *library_error(void) {
 
 struct entry {
   u32 pc;
-  trapdoor_run *run;
+  const struct trapdoor_unit *unit;
 };
 
 struct loaded {
@@ -53,13 +53,13 @@ struct context {
   u8 *arena;
   struct loaded *units;
   u32 unit_count;
-  struct entry *entries; /* open addressing; a free one has no function */
+  struct entry *entries; /* open addressing; a free one has no unit */
   u32 mask;              /* number of entries - 1 */
 };
 
 static u32 slot_of(const struct context *c, u32 pc) {
   u32 i = pc * 0x9e3779b1u >> 7 & c->mask;
-  while (c->entries[i].run && c->entries[i].pc != pc) i = (i + 1) & c->mask;
+  while (c->entries[i].unit && c->entries[i].pc != pc) i = (i + 1) & c->mask;
   return i;
 }
 
@@ -82,7 +82,7 @@ static int rebuild(struct context *c) {
     for (j = 0; j < unit->count; j++) {
       struct entry *entry = &entries[slot_of(c, unit->entries[j])];
       entry->pc = unit->entries[j];
-      entry->run = unit->run;
+      entry->unit = unit;
     }
   }
   return 1;
@@ -142,7 +142,7 @@ static u32 unload(struct context *c, u32 handle) {
   c->units[handle - 1].library = NULL;
   if (rebuild(c)) return 0;
   /* Without memory for a new table, nothing is found in the old one. */
-  for (i = 0; i <= c->mask; i++) c->entries[i].run = NULL;
+  for (i = 0; i <= c->mask; i++) c->entries[i].unit = NULL;
   return 1;
 }
 
@@ -192,7 +192,7 @@ IN u32 leave_float(const environment *saved) {
 /* ---- running ---- */
 
 /* The translation for the guest address in the cell, if its address was entered for this context of the guest. */
-static trapdoor_run *system_target(const struct context *c) {
+static const struct trapdoor_unit *system_target(const struct context *c) {
   const u32 *words = (const u32 *)(const void *)c->arena;
   u32 low = words[EXIT_PC_SLOT * 2], high = words[EXIT_PC_SLOT * 2 + 1];
   u32 bank = words[CONTEXT_WORD] & (TLB_CONTEXTS - 1);
@@ -201,7 +201,7 @@ static trapdoor_run *system_target(const struct context *c) {
   u32 handle = target[2];
   if (target[0] != low || target[1] != high) return NULL;
   if (handle == 0 || handle > c->unit_count || !c->units[handle - 1].library) return NULL;
-  return c->units[handle - 1].unit->run;
+  return c->units[handle - 1].unit;
 }
 
 static u32 run(const struct context *c, u32 pc, int system) {
@@ -209,17 +209,22 @@ static u32 run(const struct context *c, u32 pc, int system) {
   i32 *fuel = (i32 *)(void *)arena + FUEL_WORD;
   u32 *flags = (u32 *)(void *)(arena + FP_FLAGS_SLOT * 8);
   const u32 *mode = (const u32 *)(const void *)(arena + FP_RM_SLOT * 8);
-  u32 raised;
+  u32 raised, floats = 0;
   environment saved;
-  enter_float(&saved, *mode);
   for (;;) {
-    trapdoor_run *target = system ? system_target(c) : c->entries[slot_of(c, pc)].run;
+    const struct trapdoor_unit *unit = system ? system_target(c) : c->entries[slot_of(c, pc)].unit;
     i32 before = *fuel;
-    if (!target) break;
-    pc = target(arena, pc);
+    if (!unit) break;
+    if (unit->floats && !floats) {
+      /* Only now: it costs as much as the rest of a short stay. */
+      enter_float(&saved, *mode);
+      floats = 1;
+    }
+    pc = unit->run(arena, pc);
     /* Without progress its first instruction is the interpreter's. */
-    if (*fuel < 0 || *fuel == before) break;
+    if (*fuel < 0 || *fuel == before || pc >> 31) break;
   }
+  if (!floats) return pc;
   raised = leave_float(&saved);
   if (raised & ~*flags) {
     *flags |= raised;

@@ -19,6 +19,7 @@ typedef u32 trapdoor_run(u8 *arena, u32 pc);
 /* The one symbol of a translation. */
 struct trapdoor_unit {
   u32 abi, layout, count;
+  u32 floats; /* whether it needs the floating-point environment of the guest */
   trapdoor_run *run;
   const u32 *entries;
 };
@@ -27,6 +28,8 @@ struct trapdoor_unit {
 #define unlikely(x) __builtin_expect_with_probability(!!(x), 0, 1.0)
 #define IN static inline __attribute__((always_inline, unused))
 #define FAR_EXIT 0xffffffffu
+/* A backdoor call: its guest address and length are the words of the cell at EXIT_PC_SLOT. */
+#define CALL_EXIT 0xfffffffeu
 
 /* Value that the compiler knows nothing of, there and in this order: so float operations neither move nor vanish. */
 #if defined(__x86_64__)
