@@ -18,6 +18,8 @@ import { SUFFIX } from "./platform.ts";
 export const MAX_CACHE_BYTES = 256 << 20;
 /** Milliseconds after which a temporary file is nobody's any longer. */
 const ABANDONED = 3_600_000;
+/** Part of the free room that is filled without another look at the directory, which others fill, too. */
+const UNSEEN = 1 / 16;
 const ENTRY = /^[0-9a-f]{64}-[0-9a-f]{64}\.[a-z]+$/;
 const TEMPORARY = /^tmp-/;
 /** Manifests, and stored blocks with what interrupted writers of them left. */
@@ -46,6 +48,10 @@ export interface CacheInfo {
 }
 
 const absent = (error: unknown) => error instanceof Deno.errors.NotFound;
+/** Whether something can't be written: for want of rights, or on a read-only file system, for which Deno has no class. */
+const unwritable = (error: unknown) =>
+  error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable ||
+  (error instanceof Error && "code" in error && error.code === "EROFS");
 
 /** A cache directory. */
 export class Cache {
@@ -53,6 +59,8 @@ export class Cache {
   readonly #limit: number;
   /** File name of each key, as of the last look. */
   readonly #files = new Map<string, string>();
+  /** Bytes that may be stored before the directory is looked at again. */
+  #room = 0;
 
   /**
    * Opens a cache, and makes its directory if need be.
@@ -99,7 +107,7 @@ export class Cache {
       Deno.utimeSync(path, now, now);
     } catch (error) {
       // In a directory that we may only read, others keep the order of use.
-      if (!(error instanceof Deno.errors.PermissionDenied || absent(error))) throw error;
+      if (!(unwritable(error) || absent(error))) throw error;
     }
     return path;
   }
@@ -111,10 +119,11 @@ export class Cache {
 
   /** Makes a temporary file the entry for a key; returns its path. @throws {Error} If the directory can't be written. */
   store(key: string, temporary: string): string {
-    const name = `${key}-${digest(Deno.readFileSync(temporary))}${SUFFIX}`;
+    const bytes = Deno.readFileSync(temporary), name = `${key}-${digest(bytes)}${SUFFIX}`;
     Deno.renameSync(temporary, this.#path(name));
     this.#files.set(key, name);
-    this.#shrink(name);
+    this.#room -= bytes.length;
+    if (this.#room < 0) this.#shrink(name);
     return this.#path(name);
   }
 
@@ -151,7 +160,7 @@ export class Cache {
     try {
       Deno.removeSync(this.#path(name));
     } catch (error) {
-      if (!(absent(error) || error instanceof Deno.errors.PermissionDenied)) throw error;
+      if (!(absent(error) || unwritable(error))) throw error;
     }
   }
 
@@ -181,6 +190,7 @@ export class Cache {
       this.#files.delete(each.name.slice(0, 64));
       bytes -= each.bytes;
     }
+    this.#room = (this.#limit - bytes) * UNSEEN;
   }
 
   /** What is in the cache. */

@@ -7,6 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { hashCode } from "../ffi/manifest.ts";
+import { Machine } from "../machine/machine.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
 import { makeElf } from "./elf_maker.ts";
@@ -211,4 +212,56 @@ Deno.test("a machine runs on when there are translations of earlier runs in a ca
       /^no native tier: no access to the translation cache: run with /m,
     );
   });
+});
+
+/** Words before a command whose process obeys file modes, even if root starts it. */
+const UNPRIVILEGED = Deno.uid() === 0
+  ? ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
+  : [];
+
+testWith(
+  ["cc", ...UNPRIVILEGED.slice(0, 1)],
+  "mod.ts uses what is in a read-only directory, and goes on when it can't add to it",
+  () =>
+    withFolder(async (folder) => {
+      const file = `${folder}/program`, full = `${folder}/full`, empty = `${folder}/empty`;
+      Deno.writeFileSync(file, program(1000), { mode: 0o700 });
+      Deno.mkdirSync(empty);
+      const made = await deno("off", ["--compile", full, "--jobs=1", file]);
+      assertEquals(made.code, 0, made.err);
+      const before = namesIn(full).sort();
+      for (const directory of [full, empty]) Deno.chmodSync(directory, 0o555);
+      try {
+        const used = await deno(full, ["--stats=json", file], {}, UNPRIVILEGED);
+        assertEquals(used.code, 7, used.err);
+        assert(nativeShare(used.err) > 0.95, used.err);
+        assertEquals(namesIn(full).sort(), before);
+        const auto = await deno(empty, ["--stats=json", file], {}, UNPRIVILEGED);
+        assertEquals([auto.code, nativeShare(auto.err)], [7, 0], auto.err);
+        const forced = await deno(empty, ["--tier=native", file], {}, UNPRIVILEGED);
+        assertEquals(forced.code, 1);
+        assertMatch(forced.err, /^trapdoor: Cannot use the native tier: .*Permission denied/);
+        assertEquals(namesIn(empty), []);
+      } finally {
+        for (const directory of [full, empty]) Deno.chmodSync(directory, 0o755);
+      }
+    }),
+);
+
+Deno.test("a machine begins to make native code when many short runs are a long one", async () => {
+  const before = Deno.env.get("TRAPDOOR_CACHE"), notes: string[] = [];
+  Deno.env.set("TRAPDOOR_CACHE", "off");
+  try {
+    // Not made, only begun: that there is no place for it is the sign.
+    const note = (text: string) => void notes.push(text);
+    await using machine = await Machine.user({ program: program(200_000), memory: 1 << 24, note });
+    const start = performance.now();
+    while (notes.length === 0 && performance.now() - start < 10_000) await machine.run(200_000);
+    assertEquals(notes.length, 1);
+    assertStringIncludes(notes[0], "no native tier: no place for the translation cache");
+    assert(performance.now() - start > 50);
+  } finally {
+    if (before === undefined) Deno.env.delete("TRAPDOOR_CACHE");
+    else Deno.env.set("TRAPDOOR_CACHE", before);
+  }
 });
