@@ -8,8 +8,15 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { buildCpuTime, buildHello, buildKernel, emptyModule } from "./lib/build.ts";
-import { compare, compareStartup, type Executor, type Starter } from "./lib/compare.ts";
 import {
+  type CacheUse,
+  compare,
+  compareStartup,
+  type Executor,
+  type Starter,
+} from "./lib/compare.ts";
+import {
+  formatRelation,
   formatStartup,
   formatTable,
   type HistoryRecord,
@@ -35,7 +42,10 @@ const help = `usage: deno task bench [options]
 
   --arch ARCH      the guest: riscv64 (default) or aarch64
   --kernels A,B    only these kernels (default: all)
-  --tier TIER      interp, wasm, native or auto (default: interp)
+  --tier A,B       what to measure, each in every round and with a record of its own: interp, wasm,
+                   native (compiled at once), auto, native-cold and native-warm (as auto, with an
+                   empty cache of native code and with that of two earlier runs; needs
+                   --seconds 1 or more, because compilers take their time); default: interp
   --rounds N       interleaved rounds, of which medians are taken (default: 5)
   --seconds S      native CPU seconds of one run (default: 0.1)
   --trapdoor CMD   how to start Trapdoor (default: this checkout's mod.ts), or 'none'
@@ -45,10 +55,12 @@ const help = `usage: deno task bench [options]
   --no-extra       don't run backdoor_bench.ts (a riscv64 guest) for its figures
   --help           this text`;
 
+const TIERS: readonly string[] = ["interp", "wasm", "native", "auto", "native-cold", "native-warm"];
+
 interface Settings {
   arch: Architecture;
   kernels: Kernel[];
-  tier: string;
+  tiers: string[];
   rounds: number;
   seconds: number;
   trapdoor: string | undefined;
@@ -79,9 +91,9 @@ function readSettings(args: string[]): Settings | "help" {
   if (arch === undefined) {
     throw new Error(`--arch is ${architectures.join(" or ")}, not '${values.arch}'`);
   }
-  const tier = values.tier as string;
-  if (!["interp", "wasm", "native", "auto"].includes(tier)) {
-    throw new Error(`--tier is interp, wasm, native or auto, not '${tier}'`);
+  const tiers = (values.tier as string).split(",");
+  for (const tier of tiers) {
+    if (!TIERS.includes(tier)) throw new Error(`--tier is ${TIERS.join(", ")}, not '${tier}'`);
   }
   const rounds = Number(values.rounds), seconds = Number(values.seconds);
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000) {
@@ -93,7 +105,7 @@ function readSettings(args: string[]): Settings | "help" {
   return {
     arch,
     kernels: pickKernels(values.kernels?.split(","), arch),
-    tier,
+    tiers,
     rounds,
     seconds,
     trapdoor: values.trapdoor,
@@ -158,11 +170,12 @@ async function readHistory(path: string): Promise<HistoryRecord[]> {
   }
 }
 
-/** Appends the record and draws the trend; the picture is replaced in one step. */
-async function save(out: string, record: HistoryRecord): Promise<void> {
+/** Appends records and draws the trend; the picture is replaced in one step. */
+async function save(out: string, records: readonly HistoryRecord[]): Promise<void> {
   await Deno.mkdir(dirname(out), { recursive: true });
-  await Deno.writeTextFile(out, JSON.stringify(record) + "\n", { append: true });
-  const { arch = "riscv64" } = record;
+  const lines = records.map((record) => JSON.stringify(record) + "\n");
+  await Deno.writeTextFile(out, lines.join(""), { append: true });
+  const arch = records[0].arch ?? "riscv64";
   const picture = join(dirname(out), arch === "riscv64" ? "trend.svg" : `trend-${arch}.svg`);
   await Deno.writeTextFile(`${picture}.tmp`, drawTrend(await readHistory(out), arch));
   await Deno.rename(`${picture}.tmp`, picture);
@@ -170,6 +183,23 @@ async function save(out: string, record: HistoryRecord): Promise<void> {
 }
 
 async function main(settings: Settings): Promise<number> {
+  const caches = await Deno.makeTempDir({ prefix: "trapdoor-bench-" });
+  try {
+    return await measureAll(settings, caches);
+  } finally {
+    await Deno.remove(caches, { recursive: true });
+  }
+}
+
+/** The start-up times of a tier's record, in which it is just `trapdoor`. */
+function startupOf(all: HistoryRecord["startup"], tier: string | undefined) {
+  const own = all[`trapdoor, ${tier}`];
+  const others = Object.entries(all).filter(([name]) => !name.startsWith("trapdoor, "));
+  return { ...Object.fromEntries(others), ...(own === undefined ? {} : { trapdoor: own }) };
+}
+
+/** @param caches Directory for translation caches. */
+async function measureAll(settings: Settings, caches: string): Promise<number> {
   // Before minutes of measuring: a history that can't be read couldn't be drawn either.
   if (!settings.dryRun) await readHistory(settings.out);
   const tools = await findTools(settings.arch);
@@ -188,7 +218,16 @@ async function main(settings: Settings): Promise<number> {
   }
   const cpuTime = await buildCpuTime(tools);
   const qemu = tools.qemu.found ? [tools.qemu.path] : undefined;
-  const emulator = trapdoor && [...trapdoor.command, `--tier=${settings.tier}`];
+  const tiers = trapdoor === undefined ? [] : settings.tiers.map((tier) => {
+    const cached = tier.startsWith("native-");
+    const cache = `${caches}/${tier}`;
+    if (cached) Deno.mkdirSync(cache);
+    const command = [...trapdoor.command, `--tier=${cached ? "auto" : tier}`];
+    const use: CacheUse | undefined = cached
+      ? { directory: cache, cold: tier === "native-cold" }
+      : undefined;
+    return { tier, name: `trapdoor, ${tier}`, command, use };
+  });
   let failed = false;
   const report = (what: string, failures: Record<string, string>) => {
     for (const [name, reason] of Object.entries(failures)) {
@@ -197,24 +236,31 @@ async function main(settings: Settings): Promise<number> {
     }
   };
 
-  const records: HistoryRecord["kernels"] = {};
+  const kernels = new Map<string | undefined, HistoryRecord["kernels"]>(
+    trapdoor === undefined ? [[undefined, {}]] : tiers.map(({ tier }) => [tier, {}]),
+  );
   for (const kernel of settings.kernels) {
     const native = await buildKernel(tools, kernel, "host");
     const program = await buildKernel(tools, kernel, settings.arch);
     const executors: Executor[] = [{ name: "native", command: [], program: native, stats: false }];
     if (qemu) executors.push({ name: "qemu", command: qemu, program, stats: false });
-    if (emulator) {
-      const command = [...emulator, "--stats=json"];
-      executors.push({ name: "trapdoor", command, program, stats: true });
+    for (const { name, command, use } of tiers) {
+      const cache = use === undefined ? {} : { cache: use };
+      const words = [...command, "--stats=json"];
+      executors.push({ name, command: words, program, stats: true, ...cache });
     }
     const result = await compare(cpuTime, kernel, executors, settings.rounds, settings.seconds);
     report(kernel.name, result.failures);
-    const record = records[kernel.name] = kernelRecord(result);
-    const shown = (["qemu", "trapdoor"] as const).flatMap((engine) => {
-      const ratio = record[engine];
-      return ratio === undefined ? [] : [`${engine} ${formatRatio(ratio)}`];
-    });
-    console.error(`${kernel.name}: native ${record.native} s, ${shown.join(", ")}`);
+    for (const [tier, all] of kernels) {
+      all[kernel.name] = kernelRecord(result, `trapdoor, ${tier}`);
+    }
+    const { native: reference, ...others } = result.outcomes;
+    const shown = Object.entries(others).map(([name, { ratio }]) =>
+      `${name} ${formatRatio(ratio)}`
+    );
+    console.error(
+      `${kernel.name}: native ${significant(reference.seconds)} s, ${shown.join(", ")}`,
+    );
   }
 
   const hello = await buildHello(tools, settings.arch);
@@ -223,7 +269,10 @@ async function main(settings: Settings): Promise<number> {
     { name: "deno, empty module", command: [Deno.execPath(), "run", await emptyModule()] },
   ];
   if (qemu) starters.push({ name: `qemu-${settings.arch}`, command: [...qemu, hello] });
-  if (emulator) starters.push({ name: "trapdoor", command: [...emulator, hello] });
+  for (const { name, command, use } of tiers) {
+    const env = use ? ["env", `TRAPDOOR_CACHE=${use.directory}`] : [];
+    starters.push({ name, command: [...env, ...command, hello] });
+  }
   const starting = await compareStartup(cpuTime, starters, Math.max(9, settings.rounds));
   report("start-up", starting.failures);
   for (const time of Object.values(starting.startup)) {
@@ -231,7 +280,8 @@ async function main(settings: Settings): Promise<number> {
     time.cpu = significant(time.cpu);
   }
 
-  const record: HistoryRecord = {
+  const head = await commit();
+  const recordOf = (tier: string | undefined): HistoryRecord => ({
     schema: 1,
     date: new Date().toISOString(),
     deno: `Deno ${Deno.version.deno}`,
@@ -241,32 +291,41 @@ async function main(settings: Settings): Promise<number> {
     platform: `${Deno.build.os} ${Deno.build.arch}`,
     compiler: tools.hostCompiler.found ? tools.hostCompiler.version : "",
     arch: settings.arch,
-    tier: settings.tier,
+    tier: tier ?? "none",
     rounds: settings.rounds,
-    complete: kernelsOf(settings.arch).every((k) => records[k.name]?.trapdoor !== undefined),
-    kernels: records,
+    complete: kernelsOf(settings.arch).every((k) =>
+      kernels.get(tier)![k.name]?.trapdoor !== undefined
+    ),
+    kernels: kernels.get(tier)!,
     geomean: {},
-    startup: starting.startup,
-  };
-  const head = await commit();
-  if (head !== undefined) record.commit = head;
-  for (const engine of ["qemu", "trapdoor"] as const) {
-    const mean = means(records, engine);
-    if (mean !== undefined) record.geomean[engine] = mean;
-  }
-  // The guest of backdoor_bench.ts is riscv64's.
-  if (trapdoor !== undefined && settings.extra && settings.arch === "riscv64") {
-    const metrics = await extraMetrics(trapdoor.command, settings.tier);
+    startup: startupOf(starting.startup, tier),
+    ...(head === undefined ? {} : { commit: head }),
+  });
+  const records = [...kernels.keys()].map(recordOf);
+  for (const record of records) {
+    for (const engine of ["qemu", "trapdoor"] as const) {
+      const mean = means(record.kernels, engine);
+      if (mean !== undefined) record.geomean[engine] = mean;
+    }
+    // A cold cache makes no difference to single events. The guest of backdoor_bench.ts is riscv64's.
+    if (trapdoor === undefined || !settings.extra || record.tier === "native-cold") continue;
+    if (settings.arch !== "riscv64") continue;
+    const tier = record.tier === "native-warm" ? "native" : record.tier;
+    const metrics = await extraMetrics(trapdoor.command, tier);
     if (Object.keys(metrics).length > 0) record.metrics = metrics;
   }
 
-  console.log(`CPU time relative to native, median of ${settings.rounds} interleaved rounds:\n`);
-  console.log(formatTable(record));
-  console.log(`\n${formatStartup(record.startup)}`);
-  for (const [name, { value, unit }] of Object.entries(record.metrics ?? {})) {
-    console.log(`${name}: ${significant(value)} ${unit}`);
+  console.log(`CPU time relative to native, median of ${settings.rounds} interleaved rounds:`);
+  for (const record of records) {
+    console.log(`\n${formatTable(record)}`);
+    console.log(`\n${formatStartup(record.startup)}`);
+    for (const [name, { value, unit }] of Object.entries(record.metrics ?? {})) {
+      console.log(`${name}: ${significant(value)} ${unit}`);
+    }
   }
-  if (trapdoor !== undefined && !settings.dryRun) await save(settings.out, record);
+  const relations = records.map(formatRelation).filter((line) => line !== undefined);
+  if (relations.length > 0) console.log(`\n${relations.join("\n")}`);
+  if (trapdoor !== undefined && !settings.dryRun) await save(settings.out, records);
   return failed ? 1 : 0;
 }
 

@@ -19,7 +19,20 @@ export interface Executor {
   program: string;
   /** Whether it leaves `--stats=json` on stderr. */
   stats: boolean;
+  /** Its translation cache, with which it is run. */
+  cache?: CacheUse;
 }
+
+/** A translation cache that runs are made with. */
+export interface CacheUse {
+  /** Value of `TRAPDOOR_CACHE`. */
+  directory: string;
+  /** Whether it is emptied before each run, or has what earlier runs of the kernel at the same scale left. */
+  cold: boolean;
+}
+
+/** Runs of a kernel whose translations a warm cache has. */
+const WARMING_RUNS = 2;
 
 /** What one executor did on one kernel; medians over the rounds. */
 export interface Outcome {
@@ -76,9 +89,24 @@ interface Sample {
   instructions?: number;
 }
 
+/** Empties a directory. */
+async function empty(directory: string): Promise<void> {
+  for await (const { name } of Deno.readDir(directory)) {
+    await Deno.remove(`${directory}/${name}`, { recursive: true });
+  }
+}
+
+/** Runs an executor; a cold cache is emptied before. */
+async function execute(cpuTime: string, executor: Executor, scale: number): Promise<Run> {
+  const { cache, command, program } = executor;
+  if (cache?.cold) await empty(cache.directory);
+  const env: Record<string, string> = cache ? { TRAPDOOR_CACHE: cache.directory } : {};
+  return await measure(cpuTime, [...command, program, String(scale)], { env });
+}
+
 async function sample(cpuTime: string, executor: Executor, kernel: Kernel, scale: number) {
   const go = async (scale: number): Promise<[Run, string]> => {
-    const run = await measure(cpuTime, [...executor.command, executor.program, String(scale)]);
+    const run = await execute(cpuTime, executor, scale);
     const result = parseKernelOutput(run.stdout);
     if (result.name !== kernel.name || result.scale !== scale) {
       throw new Error(`${executor.name} printed ${JSON.stringify(run.stdout)} for scale ${scale}`);
@@ -113,6 +141,15 @@ export async function compare(
   const samples = new Map<string, Sample[]>(executors.map((e) => [e.name, []]));
   const failures: Record<string, string> = {};
   let expected: string | undefined;
+  for (const executor of executors.filter(({ cache }) => cache && !cache.cold)) {
+    for (let run = 0; run < WARMING_RUNS; run++) {
+      try {
+        await execute(cpuTime, executor, scale);
+      } catch (error) {
+        failures[executor.name] = error instanceof Error ? error.message : String(error);
+      }
+    }
+  }
   for (let round = 0; round < rounds; round++) {
     for (const executor of executors) {
       if (failures[executor.name] !== undefined) continue;

@@ -51,7 +51,7 @@ export interface HistoryRecord {
   compiler: string;
   /** The guest; riscv64 if absent. */
   arch?: Architecture;
-  /** The forced tier, or `auto`. */
+  /** The forced tier, `auto`, or `native-cold` and `native-warm`: `auto` with a translation cache of that kind. */
   tier: string;
   rounds: number;
   /** Whether every kernel of the suite was measured in Trapdoor. */
@@ -67,9 +67,9 @@ export interface HistoryRecord {
 /** The executors of a record besides the reference. */
 export type Engine = "qemu" | "trapdoor";
 
-/** Turns a comparison into a record's entry. */
-export function kernelRecord(comparison: Comparison): KernelRecord {
-  const { native, qemu, trapdoor } = comparison.outcomes;
+/** Turns a comparison into a record's entry; `name` is the executor's that is Trapdoor. */
+export function kernelRecord(comparison: Comparison, name = "trapdoor"): KernelRecord {
+  const { native, qemu, [name]: trapdoor } = comparison.outcomes;
   const record: KernelRecord = {
     class: comparison.kernel.class,
     scale: comparison.scale,
@@ -86,12 +86,24 @@ export function kernelRecord(comparison: Comparison): KernelRecord {
 
 const classes: readonly KernelClass[] = ["integer", "doubles", "vectors"];
 
-/** The geometric means of one executor; `undefined` if it ran no kernel. */
-export function means(kernels: Record<string, KernelRecord>, engine: Engine): Means | undefined {
+/**
+ * The geometric means of one executor; `undefined` if it ran no kernel.
+ *
+ * @param base Relative to this executor, not to native.
+ */
+export function means(
+  kernels: Record<string, KernelRecord>,
+  engine: Engine,
+  base?: Engine,
+): Means | undefined {
+  const ratio = (k: KernelRecord) => {
+    const own = k[engine], other = base === undefined ? 1 : k[base];
+    return own === undefined || other === undefined ? undefined : own / other;
+  };
   const of = (kind?: KernelClass): number[] =>
     Object.values(kernels)
       .filter((k) => kind === undefined || k.class === kind)
-      .map((k) => k[engine])
+      .map(ratio)
       .filter((ratio) => ratio !== undefined);
   const all = of();
   if (all.length === 0) return undefined;
@@ -131,6 +143,16 @@ export function formatTable(record: HistoryRecord): string {
     plain("native, seconds", (k) => k.native.toFixed(3)),
     plain("trapdoor, MIPS", (k) => k.mips === undefined ? "-" : k.mips.toFixed(0)),
   ]);
+}
+
+/** What a record says in relation to qemu-riscv64, as a line of text; undefined without its column. */
+export function formatRelation({ tier, kernels }: HistoryRecord): string | undefined {
+  const mean = means(kernels, "trapdoor", "qemu");
+  if (mean === undefined) return undefined;
+  const parts = Object.entries(mean).map(([name, value]) => `${name} ${formatRatio(value)}`);
+  return `trapdoor, ${tier}, CPU time relative to qemu-riscv64, geometric means: ${
+    parts.join(", ")
+  }`;
 }
 
 /** The start-up times as lines of text. */

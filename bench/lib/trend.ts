@@ -13,6 +13,8 @@ const tierColours: Record<string, string> = {
   interp: "#0b61a4",
   wasm: "#1a7f37",
   native: "#bc4c00",
+  "native-cold": "#bf3989",
+  "native-warm": "#bc4c00",
   auto: "#8250df",
 };
 const qemuColour = "#6e7781";
