@@ -32,6 +32,8 @@ export interface NativeOptions {
   builder: Builder;
   /** Compile at once, and let the guest wait. */
   wait?: boolean;
+  /** Guest addresses of functions to be compiled together with the one at an address, if there is room in its unit. */
+  neighbours?: (pc: number) => Iterable<number>;
   /** Most compilers at a time. */
   jobs?: number;
   /** Translations of earlier runs, for {@linkcode NativeTier.start}. */
@@ -116,8 +118,10 @@ export class NativeTier implements SystemTier {
     if (!wait && this.#running >= jobs) return undefined;
     const start = performance.now();
     const known = wait ? [] : [...services.entries(), ...this.#entries.keys()];
+    const { neighbours } = this.#options;
+    const more = neighbours ? [...neighbours(region.pc)] : this.#hottest();
     const lift = (pc: number, limit?: number) => services.lift(pc, limit);
-    const unit = formUnit(region, lift, known, { more: this.#hottest(), system: this.#system });
+    const unit = formUnit(region, lift, known, { more, system: this.#system });
     const job = builder.unitJob(new Emitter(unit).emit(), this.#helper.features, level);
     const blocks = unit.blocks.map(({ ir }) => ir);
     const translation: Translation = {

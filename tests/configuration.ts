@@ -14,25 +14,35 @@ import { ALL_PASSES, type PassOptions } from "../cpu/ir/builder.ts";
 import { WasmTier } from "../cpu/wasm/tier.ts";
 import type { UserMachineOptions } from "../machine/machine.ts";
 import type { AddressSpace } from "../mmu/address_space.ts";
+import type { NativeTools, Neighbours } from "./native_tools.ts";
 import { type Configuration, EXCEPT, nameOf, type Tier } from "./suite.ts";
 
 /** The native tier needs a compiler and a cache: it is there where all tests are run with it. */
-const native = Deno.env.get("TRAPDOOR_TIER") === "native"
-  ? await (await import("./native_tools.ts")).nativeTools()
-  : undefined;
-if (native) addEventListener("unload", () => native[Symbol.dispose]());
+const native = Deno.env.get("TRAPDOOR_TIER") === "native" ? await openNative() : undefined;
+
+/** With the cache that TRAPDOOR_CACHE names, which all test files may share; else with one for this process. */
+async function openNative(): Promise<NativeTools> {
+  const { nativeTools } = await import("./native_tools.ts"), given = Deno.env.get("TRAPDOOR_CACHE");
+  const tools = await nativeTools(given === "off" ? undefined : given);
+  Deno.env.set("TRAPDOOR_CACHE", tools.directory);
+  addEventListener("unload", () => tools[Symbol.dispose]());
+  return tools;
+}
+
+/** Value of TRAPDOOR_CACHE for a process that runs guest code and is to depend on no earlier run. */
+export const CACHE: string = native?.directory ?? "off";
 
 /** Makes each tier that compiles, on a CPU of its own: a new tier needs a line here and one in suite.ts. */
 const FACTORIES: Readonly<
   Record<
     Exclude<Tier, "auto" | "interp">,
-    (space: AddressSpace) => (services: TierServices) => SystemTier
+    (space: AddressSpace, neighbours?: Neighbours) => (services: TierServices) => SystemTier
   >
 > = {
   wasm: (space) => (services) => new WasmTier(space.arena, services),
-  native: (space) => {
+  native: (space, neighbours) => {
     if (!native) throw new Error("Cannot make the native tier: TRAPDOOR_TIER is not native");
-    return native.tier(space);
+    return native.tier(space, neighbours);
   },
 };
 const TIERS: readonly string[] = ["auto", "interp", ...Object.keys(FACTORIES)];
@@ -92,9 +102,13 @@ export const CONFIGURED: Pick<UserMachineOptions, "tier" | "passes"> = {
   passes: PASSES,
 };
 
-/** Options of a CPU that compiles everything at its first execution, or after `heat` samples. */
-export function compiling(space: AddressSpace, heat = 0): CpuOptions {
-  return { passes: PASSES, tier: FACTORIES[COMPILER](space), heat };
+/**
+ * Options of a CPU that compiles everything at its first execution, or after `heat` samples.
+ *
+ * @param neighbours What the native tier compiles with the code at an address, because a compiler takes long to start.
+ */
+export function compiling(space: AddressSpace, heat = 0, neighbours?: Neighbours): CpuOptions {
+  return { passes: PASSES, tier: FACTORIES[COMPILER](space, neighbours), heat };
 }
 
 /** Makes the tier that is compared with the interpreter, for a CPU in system mode whose RAM is given. */
@@ -103,8 +117,8 @@ export function compiler(ram: AddressSpace): (services: TierServices) => SystemT
 }
 
 /** What every CPU that is not a machine's is made with. */
-export function cpuOptions(space: AddressSpace): CpuOptions {
-  return COMPILED ? compiling(space) : { passes: PASSES };
+export function cpuOptions(space: AddressSpace, neighbours?: Neighbours): CpuOptions {
+  return COMPILED ? compiling(space, 0, neighbours) : { passes: PASSES };
 }
 
 /** Arguments before those that a test gives to the command line; none of the options that it gives itself. */

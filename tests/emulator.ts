@@ -5,7 +5,7 @@
  */
 import { fail } from "@std/assert";
 import { cacheDirectory } from "../bench/lib/build.ts";
-import { commandArguments } from "./configuration.ts";
+import { CACHE, commandArguments } from "./configuration.ts";
 
 /** The checkout, ending in a slash. */
 export const ROOT = new URL("../", import.meta.url);
@@ -89,7 +89,7 @@ export function trapdoor(args: readonly string[], options: TrapdoorOptions = {})
   const env = {
     ...Object.fromEntries(own),
     NO_COLOR: "1",
-    TRAPDOOR_CACHE: "off",
+    TRAPDOOR_CACHE: CACHE,
     ...options.env,
   };
   return run([...command, file("mod.ts"), ...commandArguments(args), ...args], { ...options, env });

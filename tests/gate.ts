@@ -15,7 +15,9 @@ import {
   exceptions,
   filesOf,
   nameOf,
+  NATIVE,
 } from "./suite.ts";
+import { tool } from "./tools.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -50,6 +52,8 @@ export function parseSummary(text: string): Counts | undefined {
 /** A step: how it is called, and what it runs. */
 interface Step {
   readonly name: string;
+  /** Whether it is run only if it is named. */
+  readonly named?: boolean;
   run(): Promise<Counts>;
 }
 
@@ -136,14 +140,26 @@ function tests(name: string, args: () => string[] | Promise<string[]>): Step {
   };
 }
 
-/** Test files, as many at a time as there are processors, each in a process of its own. */
-function files(name: string, configuration?: Configuration): Step {
+/**
+ * Test files, as many at a time as there are processors, each in a process of its own.
+ *
+ * @param folder For what the native tier keeps, which the files share.
+ * @param all Also those that take too long for the gate.
+ */
+function files(name: string, folder: string, configuration?: Configuration, all = false): Step {
   return {
     name,
     run: async () => {
       const sum: Counts = { passed: 0, failed: 0, ignored: 0 };
       const env = configuration ? environmentOf(configuration) : {};
-      const queue = filesOf(configuration);
+      if (configuration?.tier === "native") {
+        if (tool("cc") === undefined) {
+          console.log("skipped: there is no C compiler (cc)");
+          return checkIgnored({ passed: 0, failed: 0, ignored: 1 });
+        }
+        env.TRAPDOOR_CACHE = `${folder}/native`;
+      }
+      const queue = filesOf(configuration, all);
       const worker = async () => {
         for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
           // Types were checked before.
@@ -155,7 +171,7 @@ function files(name: string, configuration?: Configuration): Step {
         }
       };
       await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, worker));
-      return checkIgnored(sum, configuration ? exceptions(configuration) : 0);
+      return checkIgnored(sum, configuration ? exceptions(configuration, all) : 0);
     },
   };
 }
@@ -191,8 +207,9 @@ function steps(folder: string): Step[] {
       "examples",
       async () => ["test", "-A", "--doc", "--config", await docConfig(folder), ...LIBRARY],
     ),
-    files("tests"),
-    ...CONFIGURATIONS.map((each) => files(nameOf(each), each)),
+    files("tests", folder),
+    ...CONFIGURATIONS.map((each) => files(nameOf(each), folder, each)),
+    { ...files("native-all", folder, NATIVE, true), named: true },
   ];
 }
 
@@ -237,7 +254,7 @@ async function main(names: readonly string[]): Promise<number> {
       return 2;
     }
     for (const step of all) {
-      if (names.length > 0 && !names.includes(step.name)) continue;
+      if (names.length > 0 ? !names.includes(step.name) : step.named) continue;
       console.log(`\n== ${step.name}`);
       const start = performance.now();
       const counts = await step.run();

@@ -26,8 +26,8 @@ const COUNT = Number(Deno.env.get("TRAPDOOR_MUTATIONS") ?? scaled(10_000));
 const SEED = Number(Deno.env.get("TRAPDOOR_MUTATION_SEED") ?? seeded(20111205));
 /** Guest instructions of one try. */
 const INSTRUCTIONS = 20_000;
-/** Milliseconds that one try may take on a slow and busy machine; they take 1 or 2. */
-const PATIENCE = 5000;
+/** Milliseconds that one try may take on a slow and busy machine; they take 1 or 2, but for C compilers. */
+const PATIENCE = COMPILER === "native" ? 120_000 : 5000;
 
 const FOLDER = new URL("../guest/bin/", import.meta.url);
 

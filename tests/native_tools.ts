@@ -8,19 +8,31 @@ import type { SystemTier, TierServices } from "../cpu/engine/tier.ts";
 import type { AddressSpace } from "../mmu/address_space.ts";
 
 /** Makes a tier for the CPU of an address space. */
-export type MakeTier = (space: AddressSpace) => (services: TierServices) => SystemTier;
+export type MakeTier = (
+  space: AddressSpace,
+  neighbours?: Neighbours,
+) => (services: TierServices) => SystemTier;
+
+/** See `NativeOptions.neighbours`. */
+export type Neighbours = (pc: number) => Iterable<number>;
 
 /** A builder with a temporary cache, a built helper, and what makes tiers. */
 export interface NativeTools extends Disposable {
   builder: Builder;
   helper: string;
+  /** Directory of its cache. */
+  directory: string;
   /** Makes a tier that compiles at once, with little optimisation. */
   tier: MakeTier;
 }
 
-/** Builds the helper into a new cache; needs a C compiler. */
-export async function nativeTools(): Promise<NativeTools> {
-  const directory = await Deno.makeTempDir({ prefix: "trapdoor-native-" });
+/**
+ * Builds the helper; needs a C compiler.
+ *
+ * @param shared Directory of the cache; a new one, which is removed in the end, if absent.
+ */
+export async function nativeTools(shared?: string): Promise<NativeTools> {
+  const directory = shared ?? await Deno.makeTempDir({ prefix: "trapdoor-native-" });
   const builder = await Builder.open(
     new Cache(directory),
     Compiler.find((name) => Deno.env.get(name)),
@@ -30,15 +42,17 @@ export async function nativeTools(): Promise<NativeTools> {
   return {
     builder,
     helper,
-    tier: (space) => (services) => {
+    directory,
+    tier: (space, neighbours) => (services) => {
       const { arena } = space, own = new Helper(helper, arena);
-      const tier = new NativeTier(arena, services, { builder, helper: own, wait: true, level: 1 });
+      const options = { builder, helper: own, wait: true, level: 1 };
+      const tier = new NativeTier(arena, services, { ...options, ...neighbours && { neighbours } });
       tiers.push(tier);
       return tier;
     },
     [Symbol.dispose]: () => {
       for (const tier of tiers) tier.close();
-      Deno.removeSync(directory, { recursive: true });
+      if (shared === undefined) Deno.removeSync(directory, { recursive: true });
     },
   };
 }

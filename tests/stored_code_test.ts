@@ -11,7 +11,7 @@ import { generate, KINDS } from "./fuzz/generator.ts";
 import { DATA, DATA_SIZE, TEXT, TEXT_SIZE } from "./fuzz/layout.ts";
 import { programImage } from "./fuzz/program.ts";
 import { Random } from "./fuzz/random.ts";
-import { compiling } from "./configuration.ts";
+import { compiling, scaled } from "./configuration.ts";
 import { assemble, compareCpus } from "./wasm_fuzz.ts";
 
 const XLENS = [64, 32] as const;
@@ -147,13 +147,13 @@ Deno.test("Cpu.restoreCode changes nothing when the code cache starts anew", () 
 
 Deno.test("Cpu.restoreCode lets a tier compile stored blocks", () => {
   let compiled = 0;
-  fuzz(30, 5000, (seed) => ({
+  fuzz(scaled(30), 5000, (seed) => ({
     options: (space) => compiling(space),
     ...(seed % 3 === 0 ? { slices: new Random(seed) } : {}),
   }), (_first, second) => {
     compiled += second.tierInstructions;
   });
-  assert(compiled > 1000, `${compiled} compiled instructions`);
+  assert(compiled > scaled(1000), `${compiled} compiled instructions`);
 });
 
 Deno.test("CodeCache.get gives blocks as they were translated when they are stored", () => {

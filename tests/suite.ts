@@ -22,8 +22,22 @@ const WITHOUT_EACH_PASS: readonly Tier[] = ["interp"];
 const FORCED: readonly Tier[] = ["wasm"];
 const PASSES = Object.keys(ALL_PASSES) as (keyof PassOptions)[];
 
+/** Native code, which is compiled at once, too: a C compiler takes some 50 ms for a handful of instructions. */
+export const NATIVE: Configuration = { tier: "native", without: [] };
+
+/**
+ * What the gate runs natively, some two minutes: every op, random A64 vector code compared with QEMU, programs that call
+ * the backdoor at any place, machines with all that is around them. Besides, the plain run has in native_tier_test the wasm
+ * tier's own programs and random ones. `deno task native` runs all functional tests, which takes an hour.
+ */
+const NATIVELY: readonly string[] = [
+  ...["configuration_test", "backdoor_run_test", "paper_test", "machine_test"],
+  ...["interp_ops_test", "vector_ops_test", "vector_float_test", "aarch64_vectors_test"],
+];
+
 /** The configurations in which the functional tests are run, besides the plain run of all tests. */
 export const CONFIGURATIONS: readonly Configuration[] = [
+  NATIVE,
   ...FORCED.flatMap((tier) => [{ tier, without: [] }, { tier, without: PASSES }]),
   ...WITHOUT_EACH_PASS.flatMap((tier) => PASSES.map((pass) => ({ tier, without: [pass] }))),
 ];
@@ -243,6 +257,19 @@ export const EXCEPT: readonly {
     where: ({ without }) => without.includes("retarget"),
     why: "counts the records that retargeting saves",
   },
+  {
+    file: "wasm_fuzz_test",
+    test:
+      "tierCampaign reports seed, code, registers, IR, wasm and how to replay when a tier is wrong",
+    where: ({ tier }) => tier === "native",
+    why: "makes the wasm tier wrong",
+  },
+  {
+    file: "cli_test",
+    test: "a plain program needs --allow-read of its own file, and nothing more",
+    where: ({ tier }) => tier === "native",
+    why: "has no permission to compile",
+  },
   ...[
     "--version and --help print to standard output when they are given",
     "wrong usage is one line and exit status 2",
@@ -257,18 +284,24 @@ export const EXCEPT: readonly {
   })),
 ];
 
-/** Paths of the files that a configuration runs, longest first; all files for the plain run. */
-export function filesOf(configuration?: Configuration): string[] {
-  const names = Object.entries(FUNCTIONAL).flatMap(([name, { where }]) =>
-    configuration === undefined || where === undefined || where(configuration) ? [name] : []
-  );
+/**
+ * Paths of the files that a configuration runs, longest first; all files for the plain run.
+ *
+ * @param all Also those that take too long for the gate.
+ */
+export function filesOf(configuration?: Configuration, all = false): string[] {
+  const few = configuration?.tier === "native" && !all;
+  const names = Object.entries(FUNCTIONAL).flatMap(([name, { where }]) => {
+    if (few && !NATIVELY.includes(name)) return [];
+    return configuration === undefined || where === undefined || where(configuration) ? [name] : [];
+  });
   if (configuration === undefined) names.push(...Object.keys(ONCE));
   return names.map((name) => `tests/${name}.ts`);
 }
 
 /** How many tests are ignored in a configuration, by {@linkcode EXCEPT}. */
-export function exceptions(configuration: Configuration): number {
-  const files = filesOf(configuration);
+export function exceptions(configuration: Configuration, all = false): number {
+  const files = filesOf(configuration, all);
   return EXCEPT.filter(({ file, where }) =>
     files.includes(`tests/${file}.ts`) && where(configuration)
   ).length;

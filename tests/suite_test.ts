@@ -1,7 +1,16 @@
 /** The lists in suite.ts are complete, and name only what is there. */
 import { assert, assertEquals } from "@std/assert";
 import { ALL_PASSES } from "../cpu/ir/builder.ts";
-import { CONFIGURATIONS, EXCEPT, exceptions, filesOf, FUNCTIONAL, nameOf, ONCE } from "./suite.ts";
+import {
+  CONFIGURATIONS,
+  EXCEPT,
+  exceptions,
+  filesOf,
+  FUNCTIONAL,
+  nameOf,
+  NATIVE,
+  ONCE,
+} from "./suite.ts";
 
 const TESTS = new URL("./", import.meta.url);
 
@@ -10,6 +19,15 @@ Deno.test("suite.ts lists every test file once when the directory is read", () =
     .filter((name) => name.endsWith("_test.ts")).map((name) => name.slice(0, -3));
   assertEquals([...Object.keys(FUNCTIONAL), ...Object.keys(ONCE)].sort(), there.sort());
   assertEquals(filesOf().length, there.length);
+});
+
+Deno.test("suite.ts has all functional files natively, and some of them in the gate", () => {
+  const few = filesOf(NATIVE), all = filesOf(NATIVE, true);
+  assertEquals(few.filter((file) => !all.includes(file)), []);
+  assert(few.length > 5 && all.length > few.length + 10);
+  for (const [name, { where = () => true }] of Object.entries(FUNCTIONAL)) {
+    assertEquals(all.includes(`tests/${name}.ts`), where(NATIVE), name);
+  }
 });
 
 Deno.test("suite.ts gives a reason for whatever is not run again", () => {
@@ -21,9 +39,14 @@ Deno.test("suite.ts gives a reason for whatever is not run again", () => {
   }
 });
 
-Deno.test("CONFIGURATIONS have wasm with all passes and with none, and the interpreter with each off", () => {
+Deno.test("CONFIGURATIONS have native code, wasm with all passes and with none, and the interpreter with each off", () => {
   const passes = Object.keys(ALL_PASSES);
-  const wanted = ["wasm", `wasm-${passes.join("-")}`, ...passes.map((pass) => `interp-${pass}`)];
+  const wanted = [
+    "native",
+    "wasm",
+    `wasm-${passes.join("-")}`,
+    ...passes.map((pass) => `interp-${pass}`),
+  ];
   assertEquals(CONFIGURATIONS.map(nameOf).sort(), wanted.sort());
 });
 

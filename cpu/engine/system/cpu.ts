@@ -682,7 +682,6 @@ export class SystemCpu {
       goes && !this.#pcWritten && !this.#leaveRequested && tiers.changes === this.#changes &&
       tiers.epoch === this.#epoch
     ) return 0;
-    this.#tiers.count(this.words[FUEL_WORD]);
     const pc = this.#trapPc(ip);
     if (!this.#pcWritten) this.#pc = pc;
     this.#nextPc = pc + code[ip + 3];
