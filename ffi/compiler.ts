@@ -15,6 +15,16 @@ export class CompileError extends Error {
   override name = "CompileError";
 }
 
+/** Where a path leads to, if that may be known. */
+function realPath(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    return path;
+  }
+}
+
 /** A C compiler. */
 export class Compiler {
   readonly path: string;
@@ -24,8 +34,8 @@ export class Compiler {
 
   constructor(path: string) {
     this.path = path;
-    const real = Deno.realPathSync(path), { size, mtime } = Deno.statSync(real);
-    this.identity = `${real} ${size} ${mtime?.getTime() ?? 0}`;
+    const { size, mtime } = Deno.statSync(path);
+    this.identity = `${realPath(path)} ${size} ${mtime?.getTime() ?? 0}`;
   }
 
   /** The compiler that `TRAPDOOR_CC` names, else the first that there is. */

@@ -4,16 +4,11 @@
  * @module
  */
 import type { Arena } from "../mmu/arena.ts";
-import {
-  ABI_VERSION,
-  Command,
-  LAYOUT_HASH,
-  PATH_BYTES,
-  PATH_OFFSET,
-  REPLY_OFFSET,
-} from "./layout.ts";
+import { Command, LAYOUT_HASH, PATH_BYTES, PATH_OFFSET, REPLY_OFFSET } from "./layout.ts";
 
+// Both are one function. Pointers are made by neither: that would take the permission to use any library.
 const SYMBOLS = {
+  open: { name: "trapdoor", parameters: ["buffer", "u32", "u32"], result: "pointer" },
   trapdoor: { parameters: ["pointer", "u32", "u32"], result: "i32" },
 } as const;
 
@@ -59,20 +54,22 @@ export class Helper {
     this.#path = path;
     this.#call = shared.library.symbols.trapdoor;
     this.#arena = arena;
-    const base = Deno.UnsafePointer.of(arena.all8);
-    const version = this.#call(base, Command.HANDSHAKE, 0), reply = REPLY_OFFSET / 4;
-    if (version !== ABI_VERSION || arena.all32[reply] >>> 0 !== LAYOUT_HASH) {
+    const { open } = shared.library.symbols, reply = REPLY_OFFSET / 4;
+    arena.all32[reply] = 0;
+    open(arena.all8, Command.HANDSHAKE, 0);
+    // The hash is also that of the version.
+    if (arena.all32[reply] >>> 0 !== LAYOUT_HASH) {
       this.#closeLibrary();
       throw new HelperError(
         `Cannot use the native helper ${path}: it was built for another version of Trapdoor; build it anew`,
       );
     }
     this.features = arena.all32[reply + 1];
-    if (this.#call(base, Command.OPEN, 0) !== 0) {
+    this.#context = open(arena.all8, Command.OPEN, 0);
+    if (this.#context === null) {
       this.#closeLibrary();
       throw new HelperError(`Cannot use the native helper ${path}: no memory for a context`);
     }
-    this.#context = Deno.UnsafePointer.create(arena.allU64[REPLY_OFFSET / 8]);
   }
 
   #closeLibrary(): void {

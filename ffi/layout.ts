@@ -44,7 +44,7 @@ export const MISSES_OFFSET: number = NATIVE_OFFSET + 0x2_1008;
 export const Command = {
   /** Answers {@linkcode ABI_VERSION}; `REPLY` is the layout's hash (low word) and the processor's features. */
   HANDSHAKE: 0,
-  /** Makes a context for an arena; `REPLY` is its address. 0, or 1 without memory. */
+  /** Makes a context for an arena; answers its address, 0 without memory. */
   OPEN: 1,
   /** Loads the translation whose path is in the arena; answers its handle, 0 if it can't be used. */
   LOAD: 2,

@@ -5,6 +5,7 @@
  */
 import type { TierServices } from "../cpu/engine/tier.ts";
 import type { Arena } from "../mmu/arena.ts";
+import { cacheProblem, granted, libraryProblem, nativeProblem } from "./availability.ts";
 import { Builder } from "./builder.ts";
 import { Cache } from "./cache.ts";
 import { Compiler } from "./compiler.ts";
@@ -20,7 +21,7 @@ import {
   readManifest,
   writeManifest,
 } from "./manifest.ts";
-import { unsupported, VARIABLES } from "./platform.ts";
+import { unsupported } from "./platform.ts";
 import { NativeTier } from "./tier.ts";
 
 /** How the tier is wanted. */
@@ -43,18 +44,13 @@ export class NativeError extends Error {
   override name = "NativeError";
 }
 
-/** Whether a permission is there; nobody is asked for it. */
-function granted(descriptor: Deno.PermissionDescriptor): boolean {
-  return Deno.permissions.querySync(descriptor).state === "granted";
+function refuse(problem: string | undefined): void {
+  if (problem !== undefined) throw new NativeError(problem);
 }
 
 /** The translation cache in a directory. @throws {NativeError} If it can't be used. */
 function cacheAt(directory: string): Cache {
-  if (!granted({ name: "write", path: directory }) || !granted({ name: "read", path: directory })) {
-    throw new NativeError(
-      `no access to the translation cache: run with --allow-read=${directory} --allow-write=${directory}`,
-    );
-  }
+  refuse(cacheProblem(directory));
   try {
     return new Cache(directory);
   } catch (cause) {
@@ -65,26 +61,31 @@ function cacheAt(directory: string): Cache {
 
 /** The translation cache of this user. @throws {NativeError} If there is no place for it. */
 export function openCache(): Cache {
-  const directory = cacheDirectory();
-  if (directory === undefined) {
-    throw new NativeError(
-      `no place for the translation cache: allow reading ${
-        VARIABLES.join(", ")
-      } (--allow-env), or set TRAPDOOR_CACHE to a directory`,
-    );
-  }
-  return cacheAt(directory);
+  refuse(cacheProblem());
+  return cacheAt(cacheDirectory()!);
 }
 
 /** A compiler that may be run. @throws {NativeError} If there is none. */
 function allowed(compiler: Compiler | undefined): Compiler {
   if (!compiler) {
-    throw new NativeError("no C compiler: install gcc or clang, or name one by TRAPDOOR_CC");
+    throw new NativeError(
+      "no C compiler: install gcc or clang, or name one by TRAPDOOR_CC; its path must be readable (--allow-read)",
+    );
   }
   if (!granted({ name: "run", command: compiler.path })) {
     throw new NativeError(`compiling needs a permission: run with --allow-run=${compiler.path}`);
   }
   return compiler;
+}
+
+/** A builder. @throws {NativeError} If its sources can't be read. */
+async function openBuilder(cache: Cache, compiler: Compiler | undefined): Promise<Builder> {
+  try {
+    return await Builder.open(cache, compiler);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : cause;
+    throw new NativeError(`no sources of the native helper: ${why}`, { cause });
+  }
 }
 
 /** How many compilers there are at a time if nothing is said. */
@@ -109,13 +110,8 @@ export interface Opened {
  * @throws {NativeError} If the tier can't be had here.
  */
 export async function openNative(arena: Arena, options: OpenOptions = {}): Promise<Opened> {
-  const reason = unsupported();
-  if (reason !== undefined) throw new NativeError(reason);
+  refuse(nativeProblem());
   const cache = openCache(), made = variable("TRAPDOOR_NATIVE");
-  const library = made ?? cache.directory;
-  if (!granted({ name: "ffi", path: library })) {
-    throw new NativeError(`native code needs a permission: run with --allow-ffi=${library}`);
-  }
   const { program } = options;
   const manifest = program === undefined ? undefined : readManifest(cache, program);
   const found = Compiler.find(variable);
@@ -125,7 +121,7 @@ export async function openNative(arena: Arena, options: OpenOptions = {}): Promi
   if (!mayCompile && (options.wait || !manifest || ready === undefined)) {
     allowed(found);
   }
-  const builder = await Builder.open(cache, mayCompile ? found : undefined);
+  const builder = await openBuilder(cache, mayCompile ? found : undefined);
   const helperJob = builder.helperJob();
   const known = mayCompile ? cache.find(helperJob.key) : ready;
   const jobs = options.jobs ?? defaultJobs();
@@ -174,14 +170,11 @@ export async function openAhead(
   arena: Arena,
   request: AheadRequest,
 ): Promise<{ units: number; entries: number }> {
-  const reason = unsupported();
-  if (reason !== undefined) throw new NativeError(reason);
+  refuse(unsupported());
   const { directory, program, jobs = defaultJobs(), ...rest } = request;
   const cache = cacheAt(directory);
-  if (!granted({ name: "ffi", path: directory })) {
-    throw new NativeError(`native code needs a permission: run with --allow-ffi=${directory}`);
-  }
-  const builder = await Builder.open(cache, allowed(Compiler.find(variable)));
+  refuse(libraryProblem(directory));
+  const builder = await openBuilder(cache, allowed(Compiler.find(variable)));
   const helperJob = builder.helperJob();
   try {
     const helper = new Helper(await builder.build(helperJob), arena), { features } = helper;

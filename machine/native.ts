@@ -76,6 +76,13 @@ export function nativeTier(
       failed: (cause: unknown) => void,
     ) => Promise<void>,
   ) => {
+    // The rest takes longer to load than a small program runs.
+    const problem = (await import("../ffi/availability.ts")).nativeProblem();
+    if (problem !== undefined) {
+      // Once is enough.
+      begun = true;
+      return note(`no native tier: ${problem}`);
+    }
     const native = await import("../ffi/native.ts");
     const failed = (cause: unknown) => {
       if (!(cause instanceof native.NativeError)) throw cause;

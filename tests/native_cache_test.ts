@@ -11,7 +11,7 @@ import { GUEST_OFFSET } from "../mmu/arena.ts";
 import { generate } from "./fuzz/generator.ts";
 import { programImage } from "./fuzz/program.ts";
 import { nativeTools } from "./native_tools.ts";
-import { testWith } from "./tools.ts";
+import { testWith, tool } from "./tools.ts";
 import { Pair } from "./wasm_fuzz.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -157,6 +157,88 @@ testWith(
     }),
 );
 
+/** Deno's flags for what native code needs, each the narrowest. */
+function narrowest(folder: string, cc: string): Record<string, string> {
+  return {
+    read: `guest,ffi/native,${folder},${cc}`,
+    write: folder,
+    ffi: folder,
+    run: cc,
+    env: "TRAPDOOR_CC,TRAPDOOR_CACHE",
+  };
+}
+
+testWith(
+  ["cc"],
+  "mod.ts needs no more for native code than README.md says, and each of it",
+  () =>
+    withFolder(async (folder) => {
+      const cc = tool("cc")!, all = narrowest(folder, cc), env = { TRAPDOOR_CC: cc };
+      const flags = (given: Record<string, string>) =>
+        Object.entries(given).map(([name, value]) => `--allow-${name}=${value}`);
+      const args = ["mod.ts", "--tier=native", "--stats", HELLO];
+      assertRan(await finish(start(folder, [...flags(all), ...args], env)));
+      const less = [
+        { ...all, read: `guest,${folder},${cc}` },
+        { ...all, read: `guest,ffi/native,${folder}` },
+        { ...all, read: `guest,ffi/native,${cc}` },
+        ...["write", "ffi", "run", "env"].map((name) => {
+          const { [name]: _, ...rest } = all;
+          return rest;
+        }),
+      ];
+      for (const given of less) {
+        const { code, out, err } = await finish(start(folder, [...flags(given), ...args], env));
+        assertEquals([code, out], [1, ""], err);
+        assertStringIncludes(err, "trapdoor: Cannot use the native tier: ");
+        assertMatch(err, /--allow-|readable/);
+      }
+    }),
+);
+
+testWith(
+  ["cc"],
+  "mod.ts takes the helper that TRAPDOOR_NATIVE names, and has no need to make one",
+  () =>
+    withFolder(async (folder) => {
+      // As README.md says for packagers.
+      const native = new URL("../ffi/native/", import.meta.url), made = `${folder}/helper${SUFFIX}`;
+      const texts = ["layout.h", "unit.h", "helper.c"].map((name) =>
+        Deno.readTextFileSync(new URL(name, native))
+      );
+      Deno.writeTextFileSync(`${folder}/helper.c`, texts.join(""));
+      const args = ["-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing", "-w"];
+      const { success, stderr } = await new Deno.Command("cc", {
+        args: [...args, "-frounding-math", "-o", made, `${folder}/helper.c`, "-ldl", "-lm"],
+      }).output();
+      assert(success, new TextDecoder().decode(stderr));
+      const env = { TRAPDOOR_NATIVE: made }, cache = `${folder}/cache`;
+      assert(isHelper(made));
+      assertRan(await finish(start(cache, FORCED, env)));
+      const helpers = [...Deno.readDirSync(cache)].filter(({ name }) =>
+        name.endsWith(SUFFIX) && isHelper(`${cache}/${name}`)
+      );
+      assertEquals(helpers, []);
+      // Of another version: one word of the layout's hash.
+      Deno.writeTextFileSync(
+        `${folder}/old.c`,
+        texts.join("").replace(/(LAYOUT_HASH 0x)(.)/, (_, a, b) => a + (b === "1" ? "2" : "1")),
+      );
+      const old = `${folder}/old${SUFFIX}`;
+      await new Deno.Command("cc", { args: [...args, "-o", old, `${folder}/old.c`, "-ldl", "-lm"] })
+        .output();
+      const { code, out, err } = await finish(start(cache, FORCED, { TRAPDOOR_NATIVE: old }));
+      assertEquals([code, out], [1, ""]);
+      assertStringIncludes(err, "it was built for another version of Trapdoor; build it anew");
+    }),
+);
+
+/** Whether a library is a helper, by one of its messages. */
+function isHelper(path: string): boolean {
+  const text = new TextDecoder("latin1").decode(Deno.readFileSync(path));
+  return text.includes("unknown error");
+}
+
 const ABSENCES: [what: string, flags: string[], env: Record<string, string>, says: string][] = [
   ["there is no compiler", ["-A"], { TRAPDOOR_CC: "/nonexistent/cc" }, "no C compiler"],
   ["the compiler fails", ["-A"], { TRAPDOOR_CC: "false" }, "Cannot compile with"],
@@ -180,6 +262,18 @@ for (const [what, flags, env, says] of ABSENCES) {
       }),
   );
 }
+
+Deno.test("nativeProblem is found without loading what makes native code", async () => {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", new URL("../ffi/availability.ts", import.meta.url).pathname],
+    cwd: ROOT,
+  }).output();
+  const modules: { specifier: string }[] = JSON.parse(new TextDecoder().decode(stdout)).modules;
+  assert(modules.length > 2);
+  for (const { specifier } of modules) {
+    assert(!/^node:|\/ffi\/(native|tier|cache|builder)\.ts$/.test(specifier), specifier);
+  }
+});
 
 // ---- helper and translations ----
 
@@ -205,12 +299,12 @@ int main(int argc, char **argv) {
   (void)argc;
   if (!arena || !file || fread(arena, 1, size, file) != size) return 2;
   if (trapdoor(arena, COMMAND_HANDSHAKE, 0) != TRAPDOOR_ABI) return 3;
-  if (trapdoor(arena, COMMAND_OPEN, 0)) return 4;
-  memcpy(&c, arena + REPLY_OFFSET, sizeof c);
+  c = (struct context *)(size_t)trapdoor(arena, COMMAND_OPEN, 0);
+  if (!c) return 4;
   memcpy(arena + PATH_OFFSET, argv[1], strlen(argv[1]) + 1);
-  handle = trapdoor(c, COMMAND_LOAD, 0);
+  handle = (u32)trapdoor(c, COMMAND_LOAD, 0);
   if (!handle) return fprintf(stderr, "%s", (char *)arena + PATH_OFFSET), 5;
-  printf("%u", trapdoor(c, COMMAND_RUN, strtoul(argv[4], 0, 0)));
+  printf("%u", (u32)trapdoor(c, COMMAND_RUN, strtoul(argv[4], 0, 0)));
   if (trapdoor(c, COMMAND_UNLOAD, handle) || !trapdoor(c, COMMAND_UNLOAD, handle)) return 6;
   trapdoor(c, COMMAND_CLOSE, 0);
   rewind(file);

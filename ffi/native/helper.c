@@ -251,9 +251,9 @@ static void reply(u8 *arena, u64 value) { memcpy(arena + REPLY_OFFSET, &value, 8
 
 /*
  * The one function. `pointer` is the arena for HANDSHAKE and OPEN, else the context. A far address (see EXIT_PC_SLOT) has
- * no translation, so that running ends there.
+ * no translation, so that running ends there. All answers but a context have 32 bits.
  */
-EXPORT u32 trapdoor(void *pointer, u32 command, u32 argument) {
+EXPORT u64 trapdoor(void *pointer, u32 command, u32 argument) {
   struct context *c = pointer;
   switch (command) {
     case COMMAND_RUN:
@@ -265,13 +265,10 @@ EXPORT u32 trapdoor(void *pointer, u32 command, u32 argument) {
       return TRAPDOOR_ABI;
     case COMMAND_OPEN:
       c = calloc(1, sizeof *c);
-      if (!c) return 1;
+      if (!c) return 0;
       c->arena = pointer;
-      if (!rebuild(c)) {
-        free(c);
-        return 1;
-      }
-      reply(pointer, (u64)(size_t)c);
+      if (rebuild(c)) return (u64)(size_t)c;
+      free(c);
       return 0;
     case COMMAND_LOAD:
       return load(c);
