@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { cacheDirectory } from "../ffi/cache_directory.ts";
 import { Machine } from "../mod.ts";
 import { buildKernel } from "./lib/build.ts";
 import { pickKernels } from "./lib/kernels.ts";
@@ -30,7 +31,9 @@ interface Warmup {
 
 /** Runs the program in this process and prints the milliseconds. */
 async function child(program: string, windows: number): Promise<void> {
-  const machine = await Machine.user({ program, args: ["100000"] });
+  const cache = cacheDirectory();
+  // As the command line has it.
+  const machine = await Machine.user({ program, args: ["100000"], ...cache ? { cache } : {} });
   const ends: number[] = [performance.now()];
   for (let passes = 0; passes < windows; passes++) {
     const { reason } = await machine.run(WINDOW);
