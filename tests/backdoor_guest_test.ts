@@ -16,7 +16,16 @@ import {
   type UserMachineOptions,
 } from "../machine/machine.ts";
 import { CONFIGURED } from "./configuration.ts";
-import { buildC, buildGuest, file, run, trapdoor } from "./emulator.ts";
+import {
+  buildC,
+  buildGuest,
+  compilers,
+  file,
+  run,
+  TARGETS,
+  trapdoor,
+  withFolder,
+} from "./emulator.ts";
 import { serveLoopback } from "./registry.ts";
 import { testWith } from "./tools.ts";
 
@@ -176,8 +185,9 @@ Deno.test("channel works when there are 1 or 64 clients with small and large rin
 });
 
 Deno.test("events come in order and complete when the ring is small and the guest fast", async () => {
-  for (const args of [["5000"], ["5000", "/dev/trapdoor"]]) {
-    for (const ringSize of [4096, 65536]) {
+  const cases = [["riscv64", 4096], ["riscv64", 65536], ["aarch64", 4096]] as const;
+  for (const [width, ringSize] of cases) {
+    for (const args of [["5000"], ["5000", "/dev/trapdoor"]]) {
       let steps = 0, notes = 0, last = 0n, ordered = true;
       const backdoor: CallbackModule = {
         event(_cpu, client, command, payload) {
@@ -197,7 +207,7 @@ Deno.test("events come in order and complete when the ring is small and the gues
         call: () => steps + notes,
       };
       const geometry = { maxClients: 2, clientDataSize: 4096, ringSize };
-      const run = await ended(bin("events"), { args, backdoor, backdoorGeometry: geometry });
+      const run = await ended(bin("events", width), { args, backdoor, backdoorGeometry: geometry });
       assertEquals(status(run), 0);
       assertEquals(run.stdout, "guest: 5005 events written, 5005 seen by the host\n");
       assertEquals([steps, notes, ordered], [5000, 5, true]);
@@ -251,6 +261,8 @@ Deno.test("wait sleeps until the callback's fetch from a server is done", async 
     // Waiting is not running.
     const { seconds: running } = run.machine.stats();
     assert(seconds - running > 0.14, `${seconds} s in all, ${running} s of them running`);
+    const other = await ended(bin("wait", "aarch64"), { args: [site.url], backdoor });
+    assertEquals(other.stdout, run.stdout);
     const refused = await ended(bin("wait"), { args: ["http://127.0.0.1:1/"], backdoor });
     assertEquals(status(refused), 2);
     assertStringIncludes(refused.stdout, "the fetch failed, status 2");
@@ -283,9 +295,14 @@ Deno.test("callfile gets an answer for every line when it writes to the call fil
     "1 x": "invalid: ",
   };
   for (const [line, expected] of Object.entries(answers)) {
-    const run = await ended(bin("callfile"), { args: ["/dev/trapdoor/call", line], backdoor });
-    assertEquals(status(run), 0);
-    assertStringIncludes(run.stdout, `guest: "${line}" is answered by "${expected}`);
+    for (const width of WIDTHS.filter((width) => width !== "riscv32")) {
+      const run = await ended(bin("callfile", width), {
+        args: ["/dev/trapdoor/call", line],
+        backdoor,
+      });
+      assertEquals(status(run), 0);
+      assertStringIncludes(run.stdout, `guest: "${line}" is answered by "${expected}`);
+    }
   }
   const moved = { args: ["/x/call", "1 1"], backdoor, backdoorPath: "/x" };
   assertStringIncludes((await ended(bin("callfile"), moved)).stdout, `is answered by "ok 2"`);
@@ -293,16 +310,70 @@ Deno.test("callfile gets an answer for every line when it writes to the call fil
   assertEquals([status(none), none.stdout], [1, "guest: cannot open /dev/trapdoor/call\n"]);
 });
 
+for (const target of TARGETS) {
+  testWith(
+    compilers("typed.c", target),
+    `typed for ${target} gets right answers when its channel answers`,
+    async () => {
+      const program = await buildGuest("guest/examples/typed.c", [], target);
+      const module = file("guest/examples/typed.channel.ts");
+      const ran = await trapdoor(["--backdoor", module, program]);
+      assertEquals(ran.code, 0, ran.stdout + ran.stderr);
+      assertEquals(ran.stdout.match(/: right$/gm)?.length, 8, ran.stdout);
+      assertStringIncludes(ran.stdout, "host: 100 samples, the coldest of -78.5 degrees");
+    },
+  );
+}
+
 testWith(
-  ["riscv64-linux-gnu-gcc"],
-  "typed gets right answers when its channel answers",
+  [...compilers("x.cc", "aarch64"), "make", "qemu-aarch64"],
+  "examples in C and a program in C++ for aarch64 run when make has built them with the library",
   async () => {
-    const program = await buildGuest("guest/examples/typed.c");
-    const module = file("guest/examples/typed.channel.ts");
-    const ran = await trapdoor(["--backdoor", module, program]);
-    assertEquals(ran.code, 0, ran.stdout + ran.stderr);
-    assertEquals(ran.stdout.match(/: right$/gm)?.length, 8, ran.stdout);
-    assertStringIncludes(ran.stdout, "host: 100 samples, the coldest of -78.5 degrees");
+    await withFolder(async (folder) => {
+      const made = await run([
+        ...["make", "-s", "-C", file("guest"), `BUILD=${folder}`, "CROSS=aarch64-linux-gnu-"],
+        ...["lib", "examples-glibc"],
+      ], { timeout: 120 });
+      assertEquals(made.code, 0, made.stderr);
+      const built = `${folder}/aarch64`, source = `${folder}/ring.cc`;
+      await Deno.writeTextFile(
+        source,
+        `#include <cstdio>
+         #include <vector>
+         #include "trapdoor.h"
+         int main() {
+           if (trapdoor_init(nullptr) != 0) return std::puts("nobody answers"), 1;
+           std::vector<double> values;
+           for (int i = 0; i < 1001; i++) {
+             values.push_back(i / 4.0);
+             if (trapdoor_event(0, 3, &values.back(), sizeof(double)) != 0) return 2;
+           }
+           std::printf("%lld\\n", (long long)trapdoor_call4(0, 4, 1, -2, 3, 4));
+           trapdoor_fini();
+         }`,
+      );
+      const compiled = await run([
+        ...["aarch64-linux-gnu-g++", "-O2", "-static", `-I${file("guest/include")}`, source],
+        ...["-o", `${folder}/ring`, `-L${built}`, "-ltrapdoor"],
+      ]);
+      assertEquals(compiled.code, 0, compiled.stderr);
+      let sum = 0;
+      const backdoor: CallbackModule = {
+        event: (_cpu, _client, command, payload) => {
+          sum += new DataView(payload.buffer, payload.byteOffset).getFloat64(0, true) *
+            (command - 2);
+        },
+        call: (cpu) =>
+          BigInt.asIntN(64, cpu.args[0] + cpu.args[1] * 10n + cpu.args[3]) + BigInt(sum),
+      };
+      const ring = await ended(`${folder}/ring`, { backdoor });
+      // The quarters of 0 to 1000, and 1 - 20 + 4.
+      assertEquals([ring.stdout, status(ring)], ["125110\n", 0]);
+      const alone = await run(["qemu-aarch64", `${folder}/ring`]);
+      assertEquals([alone.code, alone.stdout], [1, "nobody answers\n"]);
+      const hello = ["--backdoor", file("guest/examples/hello.ts"), `${built}/examples/hello`];
+      assertEquals((await trapdoor(hello)).code, 0);
+    });
   },
 );
 
