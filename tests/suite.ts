@@ -128,13 +128,17 @@ export const FUNCTIONAL: Readonly<
     where: () => false,
     why: "runs the wasm tier's programs in the native tier itself",
   },
+  native_system_test: {
+    where: () => false,
+    why: "compares native code of system mode with the interpreter itself",
+  },
   system_boot_test: {
     where: isPlainWasm,
-    why: "is about system mode, whose machines have no choice of passes and no native tier",
+    why: "is about system mode, whose machines have no choice of passes",
   },
   system_qemu_test: {
     where: isPlainWasm,
-    why: "is about system mode, whose machines have no choice of passes and no native tier",
+    why: "is about system mode, whose machines have no choice of passes",
   },
   system_mmu_test: {
     where: () => false,
@@ -142,11 +146,11 @@ export const FUNCTIONAL: Readonly<
   },
   system_wild_test: {
     where: isPlainWasm,
-    why: "is about system mode, whose machines have no choice of passes and no native tier",
+    why: "is about system mode, whose machines have no choice of passes",
   },
   system_backdoor_test: {
     where: isPlainWasm,
-    why: "is about system mode, whose machines have no choice of passes and no native tier",
+    why: "is about system mode, whose machines have no choice of passes",
   },
   system_fuzz_test: {
     where: () => false,
@@ -158,11 +162,11 @@ export const FUNCTIONAL: Readonly<
   },
   system_user_device_test: {
     where: isPlainWasm,
-    why: "is about system mode, whose machines have no choice of passes and no native tier",
+    why: "is about system mode, whose machines have no choice of passes",
   },
   system_attached_test: {
     where: isPlainWasm,
-    why: "is about system mode, whose machines have no choice of passes and no native tier",
+    why: "is about system mode, whose machines have no choice of passes",
   },
   system_devices_test: {
     where: () => false,
@@ -190,7 +194,7 @@ export const FUNCTIONAL: Readonly<
   },
   system_pci_test: {
     where: isPlainWasm,
-    why: "is about system mode, whose machines have no choice of passes and no native tier",
+    why: "is about system mode, whose machines have no choice of passes",
   },
   native_resume_test: {
     where: () => false,

@@ -1,0 +1,101 @@
+/** Native code in system mode: random programs, bare-metal programs, and where the wasm tier hands over. */
+import { assert, assertEquals } from "@std/assert";
+import { WasmTier } from "../cpu/wasm/tier.ts";
+import { Place, VirtBoard } from "../machine/system/virt.ts";
+import { trapdoor } from "./emulator.ts";
+import { tablesOf } from "./fuzz/encode.ts";
+import { nativeTools } from "./native_tools.ts";
+import { comparePrograms } from "./system_fuzz.ts";
+import { BARE_METAL_GCC, buildBareMetal } from "./system_guest.ts";
+import { testWith } from "./tools.ts";
+
+for (const xlen of [64, 32] as const) {
+  testWith(
+    ["gcc"],
+    `native code with ${xlen} bits executes random programs in S-mode as the interpreter does`,
+    async () => {
+      using tools = await nativeTools();
+      const { compiled, total } = comparePrograms(xlen, 2, [0], tools.tier);
+      assert(compiled > total / 8, `${compiled} of ${total} in native code`);
+    },
+  );
+}
+
+testWith(
+  ["gcc"],
+  "a loop of system mode goes on in native code when it is hot in wasm",
+  async () => {
+    using tools = await nativeTools();
+    const t = tablesOf(64), a = t.assemble.bind(t), T0 = 5, T1 = 6, T2 = 7, S0 = 8;
+    // Sums and stores, in M-mode; the counter's low bits are the place.
+    const program = [
+      a("auipc", { rd: S0, imm: 0x1000 }),
+      a("addi", { rd: T0, rs1: T0, imm: 1 }),
+      a("andi", { rd: T1, rs1: T0, imm: 0x7f8 }),
+      a("add", { rd: T1, rs1: T1, rs2: S0 }),
+      a("ld", { rd: T2, rs1: T1, imm: 0 }),
+      a("xor", { rd: T2, rs1: T2, rs2: T0 }),
+      a("sd", { rs2: T2, rs1: T1, imm: 0 }),
+      a("jal", { rd: 0, imm: -24 }),
+    ];
+    const run = (native: boolean) => {
+      const board = new VirtBoard({
+        ...{ xlen: 64, harts: 1, memory: 1 << 20, icount: true, virtio: [], transport: "mmio" },
+        ...{ behind: 0, nodes: [], send: () => {}, finish: () => {} },
+      });
+      const { cpu, bus } = board;
+      bus.ram.writeView(0, 4 * program.length)!.set(
+        new Uint8Array(Int32Array.from(program).buffer),
+      );
+      cpu.addTier((services) => new WasmTier(bus.ram.arena, services));
+      if (native) cpu.addTier(tools.tier(bus.ram));
+      cpu.start(Place.RAM);
+      while (cpu.instructions < 100_000_000) cpu.run(1_000_000, true);
+      const names = ["pc", "t0", "t1", "t2", "s0"];
+      return {
+        upper: cpu.upperInstructions,
+        state: names.map((name) => cpu.getRegister(name)),
+        memory: bus.ram.arena.m8.slice(0, 8192),
+      };
+    };
+    const wanted = run(false), got = run(true);
+    assertEquals(got.state, wanted.state);
+    assertEquals(got.memory, wanted.memory);
+    assert(got.upper > 10_000_000, `${got.upper} instructions in native code`);
+  },
+);
+
+testWith(
+  ["gcc", BARE_METAL_GCC],
+  "virt prints with native code what it prints with the interpreter when code changes and moves",
+  async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const kernel = await buildBareMetal("code", 64, folder);
+      const run = (tier: string) =>
+        trapdoor(
+          [
+            "--machine",
+            "virt",
+            "--bios",
+            "none",
+            "--smp",
+            "2",
+            "--stats=json",
+            `--tier=${tier}`,
+            kernel,
+          ],
+          {
+            env: { ...Deno.env.toObject(), TRAPDOOR_CACHE: `${folder}/cache` },
+            timeout: 120,
+          },
+        );
+      const wanted = await run("interp"), got = await run("native");
+      assertEquals([got.code, got.stdout], [wanted.code, wanted.stdout], got.stderr);
+      const { tiers } = JSON.parse(got.stderr);
+      assert(tiers.native > 0.3, got.stderr);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
