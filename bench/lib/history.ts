@@ -145,12 +145,12 @@ export function formatTable(record: HistoryRecord): string {
   ]);
 }
 
-/** What a record says in relation to qemu-riscv64, as a line of text; undefined without its column. */
+/** What a record says in relation to QEMU, as a line of text; undefined without its column. */
 export function formatRelation({ tier, kernels }: HistoryRecord): string | undefined {
   const mean = means(kernels, "trapdoor", "qemu");
   if (mean === undefined) return undefined;
   const parts = Object.entries(mean).map(([name, value]) => `${name} ${formatRatio(value)}`);
-  return `trapdoor, ${tier}, CPU time relative to qemu-riscv64, geometric means: ${
+  return `trapdoor, ${tier}, CPU time relative to QEMU, geometric means: ${
     parts.join(", ")
   }`;
 }
