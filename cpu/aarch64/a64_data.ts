@@ -225,6 +225,10 @@ function bitfieldRows(): A64Row[] {
   return [
     row("sbfm", "sf 00 100110 n immr imms rn rd", asm, (c, f) => {
       const { width, from, to } = field(f), { b } = c;
+      // ASR of a W register.
+      if (!f.sf && from + width === 32 && from > 0) {
+        return c.setR(0, f.rd, b.shrs32(c.x(f.rn), b.imm(from)));
+      }
       const up = b.shl(c.x(f.rn), b.imm(64 - from - width));
       c.setR(f.sf, f.rd, b.shl(b.shrs(up, b.imm(64 - width)), b.imm(to)));
     }, when),
@@ -233,6 +237,10 @@ function bitfieldRows(): A64Row[] {
       // LSL and LSR need no mask.
       if (f.sf && from + width === size) return c.setX(f.rd, b.shru(x, b.imm(from)));
       if (f.sf && to + width === size) return c.setX(f.rd, b.shl(x, b.imm(to)));
+      if (!f.sf && from + width === 32 && from > 0) {
+        return c.setX(f.rd, b.shru32(x, b.imm(from)));
+      }
+      if (!f.sf && to + width === 32) return c.setR(0, f.rd, b.shl(x, b.imm(to)));
       c.setX(f.rd, b.shl(b.and(b.shru(x, b.imm(from)), ones(c, width)), b.imm(to)));
     }, when),
     row("bfm", "sf 01 100110 n immr imms rn rd", asm, (c, f) => {
@@ -273,7 +281,7 @@ function conditionalRows(): A64Row[] {
           // CSET and CSETM are the condition itself.
           if (f.rn === 31 && f.rm === 31 && f.cond < 14 && op2 !== op) {
             const bit = c.condition(f.cond ^ 1);
-            return c.setR(f.sf, f.rd, op2 === "1" ? bit : c.b.sub(Slot.ZERO, bit));
+            return op2 === "1" ? c.setX(f.rd, bit) : c.setR(f.sf, f.rd, c.b.sub(Slot.ZERO, bit));
           }
           c.setR(f.sf, f.rd, c.choose(f.cond, c.x(f.rn), other(c, c.x(f.rm))));
         },

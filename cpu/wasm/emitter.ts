@@ -39,7 +39,7 @@ import {
 } from "./body.ts";
 import { BodyWriter, Op, type PlainOp, ValType } from "./encoder.ts";
 import { emitFloat, limitOf, loadLimits, makesBoxed } from "./float.ts";
-import { emitInteger } from "./integer.ts";
+import { emitInteger, emitLowWord } from "./integer.ts";
 import { accessesMemory, emitMemory, findGroups, type Group, rightOf } from "./memory.ts";
 import { Registers } from "./registers.ts";
 import { PageCache } from "./page_cache.ts";
@@ -352,6 +352,11 @@ export class Emitter implements Body {
     const groups = this.#groups[block.index];
     for (let at = 0; at < terminator; at += WORDS) {
       this.marks?.push({ offset: w.length, block, at });
+      if (emitLowWord(this, block, at)) {
+        at += WORDS;
+        this.boxed.delete(code[at + 1]);
+        continue;
+      }
       const written = emitInteger(this, code, at) || emitMemory(this, block, at, groups) ||
         emitFloat(this, block, at) || (this.#wide && emitSystem(this, block, at)) ||
         emitVector(this, block, at);

@@ -3,7 +3,9 @@
  *
  * @module
  */
-import { FIELDS, Op as Ir } from "../ir/ops.ts";
+import { isTemporary } from "../engine/region/liveness.ts";
+import type { RegionBlock } from "../engine/region/region.ts";
+import { FIELDS, Op as Ir, slotsRead, WORDS } from "../ir/ops.ts";
 import type { Body } from "./body.ts";
 import { Op, type PlainOp, ValType } from "./encoder.ts";
 
@@ -42,6 +44,20 @@ const BINARY32 = new Map<number, PlainOp>([
   [Ir.shru32i, Op.i32_shr_u],
   [Ir.shrs32i, Op.i32_shr_s],
   [Ir.rotr32i, Op.i32_rotr],
+]);
+/** Ops whose result has the same low word as this one of the operands' low words. */
+const LOW_WORD = new Map<number, PlainOp>([
+  ...BINARY32,
+  [Ir.add64, Op.i32_add],
+  [Ir.sub64, Op.i32_sub],
+  [Ir.mul64, Op.i32_mul],
+  [Ir.and64, Op.i32_and],
+  [Ir.or64, Op.i32_or],
+  [Ir.xor64, Op.i32_xor],
+  [Ir.add64i, Op.i32_add],
+  [Ir.and64i, Op.i32_and],
+  [Ir.or64i, Op.i32_or],
+  [Ir.xor64i, Op.i32_xor],
 ]);
 /** Comparisons: 1 or 0. */
 const COMPARE = new Map<number, PlainOp>([
@@ -88,6 +104,31 @@ const DIVIDE = new Map<number, Division>([
   [Ir.remu32, { op: Op.i32_rem_u, bits: 32, signed: false, remainder: true }],
 ]);
 
+/**
+ * Writes an op and the next record, if that zero-extends the op's low word and nobody else wants the result: in 32 bits,
+ * where the host's processor extends for nothing.
+ */
+export function emitLowWord(c: Body, { ir, terminator }: RegionBlock, at: number): boolean {
+  const { code, insns } = ir, next = at + WORDS, temporary = code[at + 1];
+  if (next >= terminator || code[next] !== Ir.and64i || code[next + 2] !== temporary) return false;
+  if (code[next + 4] !== -1 || code[next + 5] !== 0 || !isTemporary(temporary)) return false;
+  const op = code[at], plain = LOW_WORD.get(op) ?? (op === Ir.shl64i ? Op.i32_shl : undefined);
+  if (plain === undefined || (op === Ir.shl64i && code[at + 4] > 31)) return false;
+  // Temporaries end with the guest instruction.
+  for (let later = next + WORDS; later <= terminator; later += WORDS) {
+    if (insns[later / WORDS] !== insns[at / WORDS]) break;
+    if (slotsRead(code, later, FIELDS[code[later]]).includes(temporary)) return false;
+  }
+  const { w, registers } = c;
+  registers.get32(code[at + 2]);
+  if (FIELDS[op].reads.includes(3)) registers.get32(code[at + 3]);
+  else w.i32Const(code[at + 4]);
+  w.op(plain);
+  w.op(Op.i64_extend_i32_u);
+  registers.set(code[next + 1]);
+  return true;
+}
+
 /** Writes an integer op; false if it has no form of its own here. */
 export function emitInteger(c: Body, code: Int32Array, at: number): boolean {
   const { w, registers } = c;
@@ -105,7 +146,8 @@ export function emitInteger(c: Body, code: Int32Array, at: number): boolean {
     if (immediate) w.i32Const(lo);
     else registers.get32(b);
     w.op(plain);
-    w.op(Op.i64_extend_i32_s);
+    // The sign of what was moved right is 0: the host's processor extends that for nothing.
+    w.op(op === Ir.shru32i && (lo & 31) !== 0 ? Op.i64_extend_i32_u : Op.i64_extend_i32_s);
   } else if ((plain = COMPARE.get(op)) !== undefined) {
     registers.get(a);
     if (immediate) w.i64Const(lo, hi);
