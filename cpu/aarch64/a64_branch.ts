@@ -199,7 +199,10 @@ function systemRows(): A64Row[] {
       c.b.jump(c.pc + 4);
     }),
     row("dc zva,", "1101010100 0 01 011 0111 0100 001 rt", "{rt64}", (c, f) => {
-      c.b.stateAt(Op.zero, c.x(f.rt), ZVA_BYTES);
+      const { b } = c, base = b.and(c.x(f.rt), b.imm(-ZVA_BYTES)), zeros = b.vectorConst(0, 0);
+      // The block is in one page: this store faults for all of them, at the address that was given.
+      b.store(Op.st8, c.x(f.rt), 0, Slot.ZERO);
+      for (let at = 0; at < ZVA_BYTES; at += 16) b.storeVector(base, at, zeros);
     }),
     cache("ic ivau,", "0101"),
     cache("dc cvac,", "1010"),

@@ -94,7 +94,12 @@ VECTOR(F64, double);
 #define ONES32 ((V64)(F32){1, 1, 1, 1})
 #define ONES64 ((V64)(F64){1, 1})
 IN V64 choose(V64 mask, V64 a, V64 b) { return (a & mask) | (b & ~mask); }
+#if defined(__SSE4_1__)
+VECTOR(W64, long long);
+IN u64 any(V64 a) { return !__builtin_ia32_ptestz128((W64)a, (W64)a); }
+#else
 IN u64 any(V64 a) { return (a[0] | a[1]) != 0; }
+#endif
 #define LANES(bits, n) \
   IN V##bits abs##bits(V##bits a) { \
     V##bits m = (V##bits)((S##bits)a >> (bits - 1)); \
@@ -180,6 +185,11 @@ IN F64 root64(F64 a) {
   for (int i = 0; i < 2; i++) a[i] = __builtin_sqrt(a[i]);
   return a;
 }
+/* Compilers make single instructions of loops over lanes only for some vectors. */
+#if defined(__FMA__)
+IN F32 fused32(F32 a, F32 b, F32 c) { return __builtin_ia32_vfmaddps(a, b, c); }
+IN F64 fused64(F64 a, F64 b, F64 c) { return __builtin_ia32_vfmaddpd(a, b, c); }
+#else
 IN F32 fused32(F32 a, F32 b, F32 c) {
   for (int i = 0; i < 4; i++) a[i] = __builtin_fmaf(a[i], b[i], c[i]);
   return a;
@@ -188,6 +198,7 @@ IN F64 fused64(F64 a, F64 b, F64 c) {
   for (int i = 0; i < 2; i++) a[i] = __builtin_fma(a[i], b[i], c[i]);
   return a;
 }
+#endif
 
 /* The slots, guest memory and the page table: of one pointer, which leaves more registers to the guest's. */
 #define s ((u64 *)(void *)arena)
