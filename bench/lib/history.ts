@@ -150,9 +150,7 @@ export function formatRelation({ tier, kernels }: HistoryRecord): string | undef
   const mean = means(kernels, "trapdoor", "qemu");
   if (mean === undefined) return undefined;
   const parts = Object.entries(mean).map(([name, value]) => `${name} ${formatRatio(value)}`);
-  return `trapdoor, ${tier}, CPU time relative to QEMU, geometric means: ${
-    parts.join(", ")
-  }`;
+  return `trapdoor, ${tier}, CPU time relative to QEMU, geometric means: ${parts.join(", ")}`;
 }
 
 /** The start-up times as lines of text. */
