@@ -12,7 +12,7 @@ import { Program } from "../bench/lib/guest.ts";
 import type { Cpu } from "../cpu/engine/cpu.ts";
 import type { PassOptions } from "../cpu/ir/builder.ts";
 import { GuestMemoryError, Machine, MachineError, type UserMachineOptions } from "../mod.ts";
-import { CONFIGURED } from "./configuration.ts";
+import { CONFIGURED, TIER } from "./configuration.ts";
 import { buildC, buildGuest, file, withFolder } from "./emulator.ts";
 import { makeElf } from "./elf_maker.ts";
 import { serveLoopback } from "./registry.ts";
@@ -708,7 +708,9 @@ Deno.test("stats has every figure when a guest has run", async () => {
     1,
     0,
   ]);
-  assert(stats.seconds > 0 && stats.mips > 0 && stats.blocks > 10);
+  assert(stats.seconds > 0 && stats.mips > 0, JSON.stringify(stats));
+  // A unit of native code goes on where others would need a block for the interpreter.
+  assert(stats.blocks > (TIER === "native" ? 0 : 10), `${stats.blocks} blocks`);
   assert(Math.abs(stats.mips - instructions / stats.seconds / 1e6) < 1e-9);
   const shares = Object.values(stats.tiers);
   assert(Math.abs(shares.reduce((sum, share) => sum + share, 0) - 1) < 1e-9, `${shares}`);
