@@ -352,19 +352,26 @@ export class Emitter implements Body {
     const groups = this.#groups[block.index];
     for (let at = 0; at < terminator; at += WORDS) {
       this.marks?.push({ offset: w.length, block, at });
+      this.#clears(block, at + WORDS);
       if (emitLowWord(this, block, at)) {
         at += WORDS;
         this.boxed.delete(code[at + 1]);
+        if (this.registers.clearing >= 0) at += WORDS;
         continue;
       }
+      this.#clears(block, at);
       const written = emitInteger(this, code, at) || emitMemory(this, block, at, groups) ||
         emitFloat(this, block, at) || (this.#wide && emitSystem(this, block, at)) ||
         emitVector(this, block, at);
       if (!written) this.step(block, at);
-      if (!FIELDS[code[at]].writes) continue;
-      if (makesBoxed(block, at)) this.boxed.add(code[at + 1]);
-      else for (const slot of slotsWritten(code, at, FIELDS[code[at]])) this.boxed.delete(slot);
+      const { clearing } = this.registers;
+      if (FIELDS[code[at]].writes) {
+        if (makesBoxed(block, at)) this.boxed.add(code[at + 1]);
+        else for (const slot of slotsWritten(code, at, FIELDS[code[at]])) this.boxed.delete(slot);
+      }
+      if (clearing >= 0) at += WORDS;
     }
+    this.registers.clearing = -1;
     this.marks?.push({ offset: w.length, block, at: terminator });
     switch (block.ending) {
       case Ending.JUMP:
@@ -644,6 +651,18 @@ export class Emitter implements Body {
     w.if();
     this.#exitTo(pc, save, "fuel");
     w.end();
+  }
+
+  /** Finds out whether the record behind one that writes the low half of a vector makes the other half 0. */
+  #clears({ ir: { code, insns }, terminator }: RegionBlock, at: number): void {
+    const { registers } = this, next = at + WORDS, d = code[at + 1];
+    registers.clearing = -1;
+    if (next >= terminator || !registers.isHalf(d) || (d & 1) !== 0) return;
+    const { writes, pairs } = FIELDS[code[at]];
+    if (!writes || pairs.includes(1) || code[next] !== Ir.const || code[next + 1] !== d + 1) return;
+    if ((code[next + 4] | code[next + 5]) !== 0) return;
+    // An instruction that begins between them could be left at its start.
+    if (insns[at / WORDS] === insns[next / WORDS]) registers.clearing = d;
   }
 
   step(block: RegionBlock, at: number): void {

@@ -38,6 +38,11 @@ export class Registers {
   #halfDouble = -1;
   /** Takes what goes to a slot that has no local. */
   #long = -1;
+  /**
+   * The low half of which the next write makes the high one 0, -1 for none: that needs nothing of the vector before,
+   * and one operation where two halves would need two.
+   */
+  clearing = -1;
 
   /** Declares a local for each of `slots`. */
   constructor(w: BodyWriter, region: Region, slots: readonly number[]) {
@@ -122,13 +127,19 @@ export class Registers {
     this.#w.op(Op.f32_reinterpret_i32);
   }
 
+  /** Pushes the vector into which a half is written. */
+  #getOther(slot: number): void {
+    if (slot === this.clearing) this.#w.v128Const(0, 0, 0, 0);
+    else this.getVector(slot & ~1);
+  }
+
   /** Pops 64 bits into the slot. */
   set(slot: number): void {
     const w = this.#w, local = this.#locals.get(slot);
     if (this.isHalf(slot)) {
       if (this.#half < 0) this.#half = w.local(ValType.i64, "half");
       w.localSet(this.#half);
-      this.getVector(slot & ~1);
+      this.#getOther(slot);
       w.localGet(this.#half);
       w.lane(Op.i64x2_replace_lane, slot & 1);
       return this.setVector(slot & ~1);
@@ -150,7 +161,7 @@ export class Registers {
       const w = this.#w;
       if (this.#halfDouble < 0) this.#halfDouble = w.local(ValType.f64, "halfDouble");
       w.localSet(this.#halfDouble);
-      this.getVector(slot & ~1);
+      this.#getOther(slot);
       w.localGet(this.#halfDouble);
       w.lane(Op.f64x2_replace_lane, slot & 1);
       return this.setVector(slot & ~1);
@@ -189,6 +200,10 @@ export class Registers {
       w.i32Const(0);
       if (this.#pairs.has(slot)) w.load(Op.v128_load, 4, slot * 8);
       else w.load(this.#doubles.has(slot) ? Op.f64_load : Op.i64_load, 3, slot * 8);
+      if (slot === this.clearing) {
+        w.i64Const(0, 0);
+        w.lane(Op.i64x2_replace_lane, 1);
+      }
       w.localSet(local);
     }
   }
