@@ -83,7 +83,7 @@ export interface Access {
 }
 
 /** Whether the immediate of a record is so small that constants can be added up. */
-export const isShort = (code: Int32Array, at: number): boolean =>
+export const hasShortImmediate = (code: Int32Array, at: number): boolean =>
   code[at + 4] >> 31 === code[at + 5] && Math.abs(code[at + 4]) < 1 << 20;
 
 /** The access that a record makes, if it is one that is checked here. */
@@ -91,7 +91,7 @@ export function accessOf(code: Int32Array, at: number): Access | undefined {
   const size = SIZES.get(code[at]);
   if (size === undefined) return undefined;
   const right = OPS[code[at]].effect === Effect.LOAD ? Page.LOAD : Page.STORE;
-  return { offset: code[at + 4], short: isShort(code, at), size, right };
+  return { offset: code[at + 4], short: hasShortImmediate(code, at), size, right };
 }
 
 /**
@@ -147,7 +147,7 @@ export function planAccesses(
   };
   for (let at = 0; at < terminator; at += WORDS) {
     const op = code[at], immediate = code[at + 4];
-    const short = isShort(code, at), made = accessOf(code, at);
+    const short = hasShortImmediate(code, at), made = accessOf(code, at);
     if (made) {
       const { size, right } = made;
       if (short) access(at, code[at + 2], immediate, size, right);

@@ -3,13 +3,8 @@
  *
  * @module
  */
-import { cacheDirectory, variable } from "./cache_directory.ts";
+import { cacheDirectory, granted, variable } from "./cache_directory.ts";
 import { unsupported, VARIABLES } from "./platform.ts";
-
-/** Whether a permission is there; nobody is asked for it. */
-export function granted(descriptor: Deno.PermissionDescriptor): boolean {
-  return Deno.permissions.querySync(descriptor).state === "granted";
-}
 
 /** Why a directory, by default this user's, can't be the translation cache; undefined if nothing is known against it. */
 export function cacheProblem(directory: string | undefined = cacheDirectory()): string | undefined {

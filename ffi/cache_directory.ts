@@ -4,8 +4,10 @@
  * @module
  */
 
-const granted = (descriptor: Deno.PermissionDescriptor) =>
-  Deno.permissions.querySync(descriptor).state === "granted";
+/** Whether a permission is there; nobody is asked for it. */
+export function granted(descriptor: Deno.PermissionDescriptor): boolean {
+  return Deno.permissions.querySync(descriptor).state === "granted";
+}
 
 /** A variable of the environment, if it may be read and is set. */
 export function variable(name: string): string | undefined {

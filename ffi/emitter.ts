@@ -42,6 +42,9 @@ const BITWISE = new Set([Op.and64, Op.or64, Op.xor64]);
 /** Whether a record copies a slot, or the five bits in it that are flags. */
 const isCopy = (code: Int32Array, at: number) =>
   code[at] === Op.mov || (code[at] === Op.and64i && code[at + 4] === 31 && code[at + 5] === 0);
+/** The 64-bit immediate of a record. */
+const immediateOf = (code: Int32Array, at: number) =>
+  hex(BigInt.asUintN(64, BigInt(code[at + 5]) << 32n | BigInt(code[at + 4] >>> 0)));
 const isTemp = (slot: number) => slot >= Slot.TEMP && slot < Slot.FP_FLAGS;
 /** Slots that are never kept in locals. */
 const isSpecial = (slot: number) => slot >= Slot.FP_FLAGS;
@@ -129,11 +132,8 @@ export class Emitter implements OpContext {
     for (const slot of this.#touched) {
       const name = this.#local(slot);
       if (this.#pairs.has(slot)) out.push(`V64 ${this.getVector(slot)} = ldV(arena, ${8 * slot});`);
-      else {out.push(
-          this.#doubles.has(slot)
-            ? `double ${name} = dbl(s[${slot}]);`
-            : `u64 ${name} = s[${slot}];`,
-        );}
+      else if (this.#doubles.has(slot)) out.push(`double ${name} = dbl(s[${slot}]);`);
+      else out.push(`u64 ${name} = s[${slot}];`);
     }
     if (this.#float) out.push("if (unlikely(s[FP_RM_SLOT] > 3)) goto leave;");
     out.push(dispatch);
@@ -332,9 +332,8 @@ export class Emitter implements OpContext {
   }
 
   exit(): string {
-    const { ir } = this.#block,
-      insn = ir.insns[this.#at / WORDS],
-      key = `${ir.pc}:${insn}:${this.#done}`;
+    const { ir } = this.#block, insn = ir.insns[this.#at / WORDS];
+    const key = `${ir.pc}:${insn}:${this.#done}`;
     let number = this.#exitOf.get(key);
     if (number === undefined) {
       number = this.#exits.length;
@@ -413,7 +412,7 @@ export class Emitter implements OpContext {
         b: code[at + 3],
         c: code[at + 4],
         j: code[at + 5],
-        i: hex(BigInt.asUintN(64, (BigInt(code[at + 5]) << 32n) | BigInt(code[at + 4] >>> 0))),
+        i: immediateOf(code, at),
         immediate,
       });
       if (RAISES.has(code[at])) {
@@ -543,11 +542,7 @@ export class Emitter implements OpContext {
         return this.line(this.#goto(block.callee));
       case Ending.CALL_INDIRECT:
       case Ending.INDIRECT: {
-        const mask = BigInt.asUintN(
-          64,
-          (BigInt(code[at + 5]) << 32n) | BigInt(code[at + 4] >>> 0),
-        );
-        this.line(`pc = ${this.get(code[at + 2])} & ${hex(mask)};`);
+        this.line(`pc = ${this.get(code[at + 2])} & ${immediateOf(code, at)};`);
         this.line(`if (unlikely((fuel -= ${this.#paid()}) < 0)) goto leave;`);
         const sites = this.#unit.returns.get(block.ir.pc);
         if (sites && sites.length <= MAX_SITES) {

@@ -5,12 +5,12 @@
  */
 import type { TierServices } from "../cpu/engine/tier.ts";
 import type { Arena } from "../mmu/arena.ts";
-import { cacheProblem, granted, libraryProblem, nativeProblem } from "./availability.ts";
+import { cacheProblem, libraryProblem, nativeProblem } from "./availability.ts";
 import { Builder } from "./builder.ts";
 import { Cache } from "./cache.ts";
 import { Compiler } from "./compiler.ts";
 import { Helper } from "./helper.ts";
-import { cacheDirectory, variable } from "./cache_directory.ts";
+import { cacheDirectory, granted, variable } from "./cache_directory.ts";
 import { type AheadOptions, translateAhead } from "./ahead.ts";
 import {
   type CodeRange,

@@ -171,10 +171,8 @@ export class NativeTier implements SystemTier {
     for (const { blocks } of this.#translations.values()) {
       for (const block of blocks) count += block.bytes / INSN_BYTES;
     }
-    return [...heat].filter(([pc]) => count < MAX_JOINED_INSNS || !this.#entries.has(pc)).sort((
-      [, a],
-      [, b],
-    ) => b - a).map(([pc]) => pc);
+    const places = [...heat].sort(([, a], [, b]) => b - a).map(([pc]) => pc);
+    return count < MAX_JOINED_INSNS ? places : places.filter((pc) => !this.#entries.has(pc));
   }
 
   /** Loads what the cache has; false if it has nothing that can be loaded. */
@@ -195,18 +193,20 @@ export class NativeTier implements SystemTier {
 
   #load(translation: Translation, path: string): void {
     translation.handle = this.#helper.load(path);
-    for (const pc of this.#system ? [] : translation.entries) {
-      this.#entries.set(pc, (this.#entries.get(pc) ?? 0) + 1);
-    }
-    for (const other of this.#system ? [] : this.#translations.values()) {
-      if (other.handle === 0 || other.name === translation.name) continue;
-      if (!covers(translation.entries, other.entries)) continue;
-      this.drop(other.name);
-      this.#services.dropped(other.name);
-    }
+    if (!this.#system) this.#enter(translation);
     this.stats.regions++;
     this.stats.bytes += translation.size;
     this.stats.kept += translation.size;
+  }
+
+  /** A loaded translation may be entered from now on, and others that it contains are of no use any more. */
+  #enter({ name, entries }: Translation): void {
+    for (const pc of entries) this.#entries.set(pc, (this.#entries.get(pc) ?? 0) + 1);
+    for (const other of this.#translations.values()) {
+      if (other.handle === 0 || other.name === name || !covers(entries, other.entries)) continue;
+      this.drop(other.name);
+      this.#services.dropped(other.name);
+    }
   }
 
   async #compile(translation: Translation, job: Job): Promise<void> {

@@ -6,7 +6,7 @@
  */
 import { Ending, type RegionBlock } from "../cpu/engine/region/region.ts";
 import { FIELDS, Op, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
-import { type Access, accessOf, isShort } from "./accesses.ts";
+import { type Access, accessOf, hasShortImmediate } from "./accesses.ts";
 import { EXTENT_SLACK } from "./layout.ts";
 
 /** Most guest instructions of a loop that is unrolled. */
@@ -60,7 +60,7 @@ export function planUnrolling(
       accesses.set(at, { ...access, slot: a.slot, offset: a.offset + access.offset });
     }
     for (const slot of slotsWritten(code, at, FIELDS[op])) {
-      const short = isShort(code, at);
+      const short = hasShortImmediate(code, at);
       if (op === Op.mov) values.set(slot, a);
       else if (op === Op.add64i && short) {
         values.set(slot, { slot: a.slot, offset: a.offset + code[at + 4] });

@@ -17,6 +17,7 @@ import { MachineError, readProgram } from "./program.ts";
 import { type RunStats, tierFigures, tierShares } from "./stats.ts";
 import { type InputSource, type OutputSink, streamsOf } from "./streams.ts";
 import { targetOf, TARGETS } from "./targets.ts";
+import { instructionLine } from "./trace.ts";
 import { Translations } from "./translations.ts";
 import { HostError } from "./user/errno.ts";
 import { ElfError, parseElf } from "./user/elf.ts";
@@ -278,12 +279,7 @@ export class Machine extends EventTarget {
         seconds: () => host.clock.monotonic() / 1000,
         passes: { ...ALL_PASSES, ...options.passes },
         ...(options.tier === "wasm" || options.tier === "native" ? { heat: 0 } : {}),
-        trace: trace && ((pc) => {
-          const { bits, length, text } = cpu.disassemble(pc);
-          const word = (bits >>> 0).toString(16).padStart(length * 2, "0");
-          const address = cpu.getRegister("pc").toString(16).padStart(8, "0");
-          trace(`${address}: ${word.padEnd(8)}  ${text}`);
-        }),
+        trace: trace && ((pc) => trace(instructionLine(cpu, pc, 8))),
       });
       const translations = await finding;
       if (translations) {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { TierServices } from "../cpu/engine/tier.ts";
+import { granted } from "../ffi/cache_directory.ts";
 import type { NativeTier } from "../ffi/tier.ts";
 import type { Arena } from "../mmu/arena.ts";
 import { MachineError } from "./program.ts";
@@ -27,9 +28,7 @@ export interface NativeCpu {
 /** Whether some program left translations here. */
 function hasManifests(directory: string | undefined): boolean {
   if (directory === undefined) return false;
-  if (Deno.permissions.querySync({ name: "read", path: directory }).state !== "granted") {
-    return false;
-  }
+  if (!granted({ name: "read", path: directory })) return false;
   try {
     for (const { name } of Deno.readDirSync(directory)) if (name.endsWith(".units")) return true;
   } catch (error) {
@@ -123,8 +122,8 @@ export function nativeTier(
       });
     },
     close: () => {
-      if (!closed) tier?.close();
       closed = true;
+      tier?.close();
       return Promise.resolve();
     },
   };

@@ -7,15 +7,13 @@
  *
  * @module
  */
+import { granted } from "../ffi/cache_directory.ts";
 
 /** Bytes of a SHA-256. */
 const DIGEST = 32;
 /** Most entries in a directory; the oldest go first. */
 const MAX_ENTRIES = 64;
 const SUFFIX = ".code";
-
-const granted = (descriptor: Deno.PermissionDescriptor) =>
-  Deno.permissions.querySync(descriptor).state === "granted";
 
 /**
  * What the translator is: size and time of its files, as a checkout may be edited; in a bundle, where it may be in any

@@ -108,7 +108,6 @@ export class Cpu {
   #resumePc = 0;
   #resumeGeneration = 0;
   #retired = 0;
-  readonly #forced: boolean;
   readonly #code: UserTiering;
   readonly #tiers: Tiers<number, undefined>;
   /** Counts changes of translated code. */
@@ -164,7 +163,6 @@ export class Cpu {
         worthwhile: 0,
       },
     );
-    this.#forced = heat === 0;
     if (options.tier) this.addTier(options.tier);
     this.cache.onDrop = () => {
       this.#interp.jumpCache.fill(-1);
@@ -356,11 +354,11 @@ export class Cpu {
   /** Code index of the block at `pc`, which is translated if need be; -1 if it can't be fetched. */
   #find(pc: number): number {
     const { lower, upper } = this.#tiers;
-    if (lower && this.#forced) this.#tiers.compile(pc, lower);
+    if (lower && this.#code.forced) this.#tiers.compile(pc, lower);
     const start = this.cache.find(pc);
     if (start < 0) {
       const block = this.translate(pc);
-      if (block && (upper || this.#forced)) this.#code.mark(pc);
+      if (block && (upper || this.#code.forced)) this.#code.mark(pc);
       return block?.start ?? -1;
     }
     // Compiled code may have come or gone since the block was last used.

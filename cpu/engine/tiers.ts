@@ -189,7 +189,7 @@ export class Tiers<P, R> {
    */
   add<T extends CompilingTier>(factory: (services: TierServices) => T): T {
     if (this.upper) throw new Error(`Cannot add a tier: there is ${this.upper.name} already`);
-    const executor = this.#executor, reach = executor.reach?.bind(executor), { answer } = executor;
+    const executor = this.#executor, { answer, reach } = executor;
     const tier: T = factory({
       step: (codeIndex) => executor.step(codeIndex),
       backdoor: (codeIndex) => executor.backdoor(codeIndex),
@@ -275,7 +275,7 @@ export class Tiers<P, R> {
       ? this.#note(source, tier, made.blocks, made.entries.map((pc) => ({ pc, key })))
       : this.#note(source, tier, regions.flatMap((region) => region.code), regions);
     // If the cache started anew on the way, the code indices in the compiled code are stale.
-    if (generation !== this.#cache.generation) this.#drop(code);
+    if (generation !== this.#cache.generation) this.drop(code);
     else if (tier.has(key)) this.#ready(code);
   }
 
@@ -315,7 +315,7 @@ export class Tiers<P, R> {
     for (const { place } of code.entries) {
       if (code.tier === this.upper) {
         const below = this.#lowerCode.get(this.#code.keyOf(place));
-        if (below) this.#drop(below);
+        if (below) this.drop(below);
       }
       this.#code.mark(place);
     }
@@ -327,21 +327,18 @@ export class Tiers<P, R> {
   dropPages(first: number, last: number): void {
     if (last - first > this.#byPage.size) {
       for (const [page, codes] of this.#byPage) {
-        if (page >= first && page <= last) { for (const code of codes) this.#drop(code); }
+        if (page < first || page > last) continue;
+        for (const code of codes) this.drop(code);
       }
       return;
     }
     for (let page = first; page <= last; page++) {
-      for (const code of this.#byPage.get(page) ?? []) this.#drop(code);
+      for (const code of this.#byPage.get(page) ?? []) this.drop(code);
     }
   }
 
   /** Drops compiled code: it never runs again. */
   drop(code: CompiledCode<P, R>): void {
-    this.#drop(code);
-  }
-
-  #drop(code: CompiledCode<P, R>): void {
     for (const { key } of code.entries) code.tier.drop(key);
     this.#forget(code);
   }
@@ -407,7 +404,7 @@ export class Tiers<P, R> {
     code.executed += executed;
     if (++code.stays < JUDGED_STAYS) return;
     if (code.executed < code.stays * this.#worthwhile) {
-      this.#drop(code);
+      this.drop(code);
       for (const { place } of code.entries) this.#code.heat(place, 1, -PATIENCE * this.#upperHeat);
     } else code.stays = code.executed = 0;
   }

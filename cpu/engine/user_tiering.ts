@@ -34,14 +34,14 @@ export class UserTiering implements TieredCode<number, undefined> {
   /** Cache of indirect targets. */
   readonly #jumps: Int32Array;
   /** Whether everything is compiled at its first execution. */
-  readonly #forced: boolean;
+  readonly forced: boolean;
   readonly #heat = [new Map<number, number>(), new Map<number, number>()] as const;
 
   constructor(cache: CodeCache, translator: UserTranslator, jumps: Int32Array, forced: boolean) {
     this.#cache = cache;
     this.#translator = translator;
     this.#jumps = jumps;
-    this.#forced = forced;
+    this.forced = forced;
   }
 
   heat(pc: number, level: 0 | 1, by: number): number {
@@ -89,7 +89,7 @@ export class UserTiering implements TieredCode<number, undefined> {
     // As far as they were executed and aren't compiled.
     const executed = (at: number) => cache.get(at) !== undefined;
     // Where everything is compiled at once, nothing was executed before.
-    const copies = this.#forced ? () => true : executed;
+    const copies = this.forced ? () => true : executed;
     const jumps = (low: number, high: number) => this.#jumpTargets(low, high);
     return {
       pc,

@@ -120,8 +120,12 @@ export interface Body {
   step(block: RegionBlock, at: number): void;
   /** Leaves at the instruction of the record at `at`, which has not been executed. */
   leave(block: RegionBlock, at: number, reason: ExitReason): void;
-  /** Pushes the fuel that is left. */
-  pushFuel(): void;
+  /**
+   * Pushes the `Exit` of executing the record at `at`, whose operands are in memory.
+   *
+   * @param counts Whether it may look at counters.
+   */
+  callStep(block: RegionBlock, at: number, counts: boolean): void;
   /** Writes all registers back. */
   saveAll(block: RegionBlock): void;
   /** Reads all registers anew: somebody may have written them. */

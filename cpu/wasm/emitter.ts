@@ -453,8 +453,18 @@ export class Emitter implements Body {
     this.#exit(this.#liveness.flows[block.index].save);
   }
 
-  pushFuel(): void {
-    this.w.localGet(FUEL);
+  callStep(block: RegionBlock, at: number, counts: boolean): void {
+    const { w } = this;
+    if (counts) {
+      // Counters want the fuel at the start of the block, of which all instructions were paid for.
+      w.i32Const(0);
+      w.localGet(FUEL);
+      w.i32Const(block.ir.count);
+      w.op(Op.i32_add);
+      w.store(Op.i32_store, 2, this.layout.fuel);
+    }
+    w.i32Const(this.layout.codeIndex(block) + at);
+    w.call(this.layout.step);
   }
 
   saveAll(block: RegionBlock): void {
@@ -675,16 +685,7 @@ export class Emitter implements Body {
     // A half that is written leaves the other as it is.
     const halves = written.filter((slot) => !fields.pairs.includes(1) && registers.isHalf(slot));
     registers.save([...slotsRead(code, at, fields), ...halves]);
-    if (effect === Effect.STATE) {
-      // Counters want the fuel at the start of the block, of which all instructions were paid for.
-      w.i32Const(0);
-      w.localGet(FUEL);
-      w.i32Const(block.ir.count);
-      w.op(Op.i32_add);
-      w.store(Op.i32_store, 2, this.layout.fuel);
-    }
-    w.i32Const(this.layout.codeIndex(block) + at);
-    w.call(this.layout.step);
+    this.callStep(block, at, effect === Effect.STATE);
     if (effect === Effect.FLOAT) {
       w.hint(false);
       w.if();

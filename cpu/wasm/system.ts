@@ -13,7 +13,7 @@ import { Exit } from "../engine/exits.ts";
 import { Ending, type RegionBlock } from "../engine/region/region.ts";
 import { Reach } from "../engine/tier.ts";
 import { FIELDS, Op as Ir, slotsRead, WORDS } from "../ir/ops.ts";
-import type { Body } from "./body.ts";
+import type { Body, ExitReason } from "./body.ts";
 import { Op, ValType } from "./encoder.ts";
 import { loadLimits } from "./float.ts";
 
@@ -144,14 +144,7 @@ function stepDevice(c: Body, block: RegionBlock, at: number, done: number): void
   const { w } = c;
   c.saveAll(block);
   c.registers.save(slotsRead(block.ir.code, at, FIELDS[block.ir.code[at]]));
-  const status = pushStep(c, block, at);
-  w.localTee(status);
-  w.i32Const(Exit.FAULT);
-  w.op(Op.i32_eq);
-  w.hint(false);
-  w.if();
-  c.leave(block, at, "memory");
-  w.end();
+  const status = step(c, block, at, "memory");
   c.loadAll();
   w.localGet(status);
   w.hint(false);
@@ -163,17 +156,17 @@ function stepDevice(c: Body, block: RegionBlock, at: number, done: number): void
   w.br(w.depthTo(done));
 }
 
-/** Pushes the `Exit` of executing a record, whose operands are in memory; returns a local for it. */
-function pushStep(c: Body, block: RegionBlock, at: number): number {
+/** Executes a record whose operands are in memory, and leaves if it faults; returns a local with its `Exit`. */
+function step(c: Body, block: RegionBlock, at: number, reason: ExitReason): number {
   const { w } = c, status = c.scratch("status", ValType.i32);
-  // Counters want the fuel at the start of the block, of which all instructions were paid for.
-  w.i32Const(0);
-  c.pushFuel();
-  w.i32Const(block.ir.count);
-  w.op(Op.i32_add);
-  w.store(Op.i32_store, 2, c.layout.fuel);
-  w.i32Const(c.layout.codeIndex(block) + at);
-  w.call(c.layout.step);
+  c.callStep(block, at, true);
+  w.localTee(status);
+  w.i32Const(Exit.FAULT);
+  w.op(Op.i32_eq);
+  w.hint(false);
+  w.if();
+  c.leave(block, at, reason);
+  w.end();
   return status;
 }
 
@@ -209,14 +202,7 @@ export function emitSystem(c: Body, block: RegionBlock, at: number): boolean {
     return true;
   }
   registers.save(new Set(FIELDS[Ir.sys].reads.map((field) => code[at + field])));
-  const status = pushStep(c, block, at);
-  w.localTee(status);
-  w.i32Const(Exit.FAULT);
-  w.op(Op.i32_eq);
-  w.hint(false);
-  w.if();
-  c.leave(block, at, "op");
-  w.end();
+  const status = step(c, block, at, "op");
   registers.load([code[at + 1]]);
   w.localGet(status);
   w.if();

@@ -7,6 +7,7 @@ import type { SystemCpu } from "../../cpu/engine/system/cpu.ts";
 import type { WasmTier, WasmTierOptions } from "../../cpu/wasm/tier.ts";
 import { nativeTier } from "../native.ts";
 import { MachineError } from "../program.ts";
+import { instructionLine } from "../trace.ts";
 import type { Host } from "../user/host.ts";
 import { type BackdoorPlan, channelNode, SystemBackdoor } from "./backdoor.ts";
 import { boot, type BootImages } from "./boot.ts";
@@ -126,7 +127,10 @@ export function assemble(parts: Parts, wishes: Wishes, fresh: boolean): Assembly
     board.poll();
     feed();
   };
-  if (options.trace) cpu.trace = tracer(board, options.trace);
+  const { trace } = options, digits = board.xlen / 4;
+  if (trace) {
+    cpu.trace = (pc) => trace(`${cpu.current.hart.id} ${instructionLine(cpu, pc, digits)}`);
+  }
   return { board, native, backdoor, stopped, feed };
 }
 
@@ -145,14 +149,4 @@ function virtioDevices(
     );
   }
   return devices;
-}
-
-/** Writes each instruction as a line before it is executed. */
-function tracer({ cpu, xlen }: VirtBoard, trace: (line: string) => void): (pc: number) => void {
-  return (pc) => {
-    const { bits, length, text } = cpu.disassemble(pc);
-    const word = (bits >>> 0).toString(16).padStart(length * 2, "0");
-    const address = cpu.getRegister("pc").toString(16).padStart(xlen / 4, "0");
-    trace(`${cpu.current.hart.id} ${address}: ${word.padEnd(8)}  ${text}`);
-  };
 }
