@@ -150,3 +150,53 @@ Deno.test("Sbi counts a supervisor's instructions, and interrupts when a counter
     assertEquals(hart.counters.value(1), 100n);
   }
 });
+
+Deno.test("Sbi.call fences the pages and the address space that a supervisor names, of the harts that it names", () => {
+  for (const xlen of [64, 32] as const) {
+    const board = new VirtBoard({
+      ...{ xlen, harts: 2, memory: 1 << 20, icount: true, behind: 0, transport: "mmio" },
+      ...{ send: () => {}, finish: () => {}, virtio: [], nodes: [] },
+    });
+    const { cpu, harts } = board, ASID = 5n, USER = 0, PAGES = 100, BASE = 0x4000_0000;
+    harts.forEach(openSupervisor);
+    for (const hart of harts) hart.satp = ASID << (xlen === 64 ? 44n : 22n);
+    const sbi = new Sbi({
+      ...{ board, stopped: [false, false], finish: () => {}, send: () => {}, receive: () => -1 },
+    });
+    const ones = (1n << BigInt(xlen)) - 1n;
+    /** Numbers of the pages that each hart has forgotten after a call. */
+    const forgotten = (extension: bigint, ...args: bigint[]) => {
+      for (const { tlb } of cpu.harts) {
+        for (let i = 0; i < PAGES; i++) tlb.enter(USER, false, BASE + i * 4096, 0, i * 4096);
+      }
+      args.forEach((arg, i) => cpu.setRegister(i < 5 ? `a${i}` : "a6", arg));
+      cpu.setRegister("a7", extension);
+      assertEquals([sbi.call(), cpu.getRegister("a0")], [true, 0n]);
+      return cpu.harts.map(({ tlb }) => {
+        const pages = Array.from({ length: PAGES }, (_, i) => i);
+        return pages.filter((i) => tlb.find(USER, false, BASE + i * 4096, 0) < 0);
+      });
+    };
+    const RFENCE = 0x5246_4e43n,
+      base = BigInt(BASE),
+      all = Array.from({ length: PAGES }, (_, i) => i);
+    const fence = (fid: bigint, start: bigint, bytes: bigint, asid: bigint, harts = 2n) =>
+      forgotten(RFENCE, harts, 0n, start, bytes, asid, fid);
+    assertEquals(fence(0n, 0n, 0n, 0n), [[], []]);
+    assertEquals(fence(1n, base + 4096n, 8192n, 99n), [[], [1, 2]]);
+    assertEquals(fence(1n, base + 4095n, 2n, 99n, 3n), [[0, 1], [0, 1]]);
+    assertEquals(fence(1n, 0n, 0n, 99n), [[], all]);
+    assertEquals(fence(1n, base, ones, 99n), [[], all]);
+    assertEquals(fence(1n, base, 65n * 4096n, 99n), [[], all]);
+    assertEquals(fence(1n, base + 99n * 4096n, 64n * 4096n, 99n), [[], [99]]);
+    assertEquals(fence(2n, base, 4096n, ASID), [[], [0]]);
+    assertEquals(fence(2n, base, 4096n, ASID + 1n), [[], []]);
+    assertEquals(fence(2n, 0n, 0n, ASID | 1n << 20n), [[], all]);
+    // The legacy extension has its mask at a virtual address: 0 is all harts.
+    assertEquals(forgotten(6n, 0n), [all, all]);
+    assertEquals(forgotten(7n, 0n, 0n, 0n, ASID + 1n), [[], []]);
+    cpu.select(1);
+    cpu.setRegister("a1", 0n);
+    assertEquals(fence(1n, base, 1n, 0n, 1n), [[0], []]);
+  }
+});

@@ -70,6 +70,12 @@ export const ADUE = 1n << 61n, STCE = 1n << 63n;
 /** Contexts of the TLBs: user, supervisor, supervisor that may access user pages, physical. */
 const Context = { USER: 0, SUPERVISOR: 1, SUPERVISOR_SUM: 2, MACHINE: 3 } as const;
 
+/** Where satp has the address space, and its bits (sections 4.1.11 and 4.4.1). */
+const ASID = { 64: [44n, 16], 32: [22n, 9] } as const;
+const PAGE_BYTES = 4096n;
+/** Bytes of a fence that is made page by page; a longer one drops everything. */
+const MAX_FENCE = 64n * PAGE_BYTES;
+
 /** One hart. */
 export class RiscvHart implements PrivilegedHart, CsrState {
   readonly id: number;
@@ -228,6 +234,25 @@ export class RiscvHart implements PrivilegedHart, CsrState {
     return this.#walker.walk(lo, hi, access, size, walk);
   }
 
+  /**
+   * Forgets translations, as SFENCE.VMA does (section 4.2.1).
+   *
+   * @param asid Only of this address space; all if absent.
+   * @param start With `bytes`: only of these addresses; all if absent.
+   */
+  fence(asid?: bigint, start?: bigint, bytes = 0n): void {
+    const { services, satp, xlen } = this, [from, bits] = ASID[xlen];
+    // There are never translations of another one, because a change of satp drops all.
+    if (asid !== undefined && BigInt.asUintN(bits, asid) !== BigInt.asUintN(bits, satp >> from)) {
+      return;
+    }
+    const first = start === undefined ? 0n : start & ~(PAGE_BYTES - 1n);
+    if (start === undefined || start + bytes - first > MAX_FENCE) return services.flushTlb(false);
+    for (let at = first; at < start + bytes; at += PAGE_BYTES) {
+      services.flushPage(BigInt.asIntN(xlen, at));
+    }
+  }
+
   // ---- exceptions and interrupts ----
 
   cause(trap: number, walk: number): number {
@@ -320,7 +345,7 @@ export class RiscvHart implements PrivilegedHart, CsrState {
 
   // ---- privileged operations ----
 
-  system(number: number, d: number, a: number, _b: number, j: number): boolean {
+  system(number: number, d: number, a: number, b: number, j: number): boolean {
     const { services } = this, level = this.#privilege;
     switch (number) {
       case Sys.CSR_READ:
@@ -342,9 +367,9 @@ export class RiscvHart implements PrivilegedHart, CsrState {
       case Sys.SFENCE_VMA: {
         const forbidden = level === Level.SUPERVISOR && (this.mstatus & Status.TVM) !== 0;
         if (level === Level.USER || forbidden) return services.illegal();
-        // All address-space identifiers are one: whatever rs2 says, its entries are dropped.
-        if ((j & 1) !== 0) services.flushPage(services.slots[a]);
-        else services.flushTlb(false);
+        const asid = (j & 2) !== 0 ? services.slots[b] : undefined;
+        if ((j & 1) !== 0) this.fence(asid, services.slots[a], 1n);
+        else this.fence(asid);
         services.leave();
         return true;
       }

@@ -103,11 +103,7 @@ export class Sbi {
         if (fid !== 0) break;
         return this.#eachHart(args[0], args[1], (target) => this.#interrupt(target));
       case Ext.RFENCE:
-        // A fence of one address space, or of a range, is one of everything.
-        if (fid < 0 || fid > 2) break;
-        return this.#eachHart(args[0], args[1], (target) => {
-          if (fid > 0) target.services.flushTlb(false);
-        });
+        return this.#fence(fid, args);
       case Ext.HSM:
         return this.#hsm(fid, args, hart);
       case Ext.SRST:
@@ -118,6 +114,11 @@ export class Sbi {
         return servePmu(fid, args, hart);
     }
     return fail(Err.NOT_SUPPORTED);
+  }
+
+  /** A register of all ones. */
+  get #ones(): bigint {
+    return (1n << BigInt(this.#machine.board.xlen)) - 1n;
   }
 
   /** A 64-bit argument: two registers on RV32. */
@@ -162,7 +163,7 @@ export class Sbi {
   /** Does something to the harts of a mask; a base of all ones is all harts (section 3.1). */
   #eachHart(mask: bigint, base: bigint, what: (hart: RiscvHart) => void): Result {
     const { harts } = this.#machine.board, { xlen } = this.#machine.board;
-    if (base === (1n << BigInt(xlen)) - 1n) {
+    if (base === this.#ones) {
       harts.forEach(what);
       return ok();
     }
@@ -175,6 +176,19 @@ export class Sbi {
     }
     chosen.forEach(what);
     return ok();
+  }
+
+  /** FENCE.I and SFENCE.VMA of other harts (chapter 8); those of the hypervisor extension are not there. */
+  #fence(fid: number, [mask, base, start, bytes, asid]: bigint[]): Result {
+    if (fid < 0 || fid > 2) return fail(Err.NOT_SUPPORTED);
+    const all = (start === 0n && bytes === 0n) || bytes === this.#ones;
+    return this.#eachHart(mask, base, (target) => {
+      // Code that changes is noticed without a fence.
+      if (fid === 0) return;
+      const space = fid === 2 ? asid : undefined;
+      if (all) target.fence(space);
+      else target.fence(space, start, bytes);
+    });
   }
 
   #hsm(fid: number, args: bigint[], hart: RiscvHart): Result {
@@ -285,8 +299,9 @@ export class Sbi {
       case 5:
         return 0;
       case 6:
+        return each((target) => target.fence());
       case 7:
-        return each((target) => target.services.flushTlb(false));
+        return each((target) => target.fence(args[3]));
       default:
         this.#machine.finish({ kind: "poweroff", status: 0 });
         return 0;
