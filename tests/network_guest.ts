@@ -105,6 +105,17 @@ export class GuestConnection {
   }
 }
 
+/** A query for the records of a name, of a type by its number. */
+export function query(name: string, type: number, edns = 0): Uint8Array {
+  const labels = name.split(".").flatMap((label) => [
+    label.length,
+    ...new TextEncoder().encode(label),
+  ]);
+  const bytes = [0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, edns ? 1 : 0, ...labels, 0, 0, type, 0, 1];
+  if (edns) bytes.push(0, 0, 41, edns >> 8, edns & 255, 0, 0, 0, 0, 0, 0);
+  return Uint8Array.from(bytes);
+}
+
 /** The guest. */
 export class Guest implements Link {
   readonly frames: Uint8Array[] = [];

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { SystemMachine, type SystemMachineOptions } from "../machine/system/machine.ts";
 import type { Device, DeviceHost, DeviceSpec } from "../machine/system/mod.ts";
 import { Address } from "../machine/system/net/gateway.ts";
+import type { NetworkHost } from "../machine/system/net/host.ts";
 import { denoNetwork } from "../machine/system/net/host_deno.ts";
 import { parseNetwork } from "../machine/system/net/options.ts";
 import { Tcp } from "../machine/system/net/wire.ts";
@@ -12,7 +13,7 @@ import { type State, StateReader } from "../machine/system/state.ts";
 import { E } from "../machine/user/errno.ts";
 import { denoFiles } from "../machine/user/host_deno.ts";
 import { TIER } from "./configuration.ts";
-import { echoServer, Guest } from "./network_guest.ts";
+import { echoServer, Guest, NO_HOST, query } from "./network_guest.ts";
 
 /** What a snapshot of the file's format would give back. */
 const through = (state: State) => new StateReader(structuredClone(state));
@@ -146,6 +147,75 @@ Deno.test("UserNetwork's connections end with a reset when it is restored, and n
     after.close();
     before.close();
   }
+});
+
+Deno.test("UserNetwork's UDP goes on from other ports when it is restored, and questions are asked again", async () => {
+  const heard: number[] = [];
+  const server = await denoNetwork.datagrams(
+    { address: Address.LOOPBACK, port: 0 },
+    (bytes, from) => {
+      heard.push(from.port);
+      server.send(bytes, from.address, from.port);
+    },
+  );
+  const asked: string[] = [];
+  /** A host whose name server never answers, or does. */
+  const host = (answers: boolean): NetworkHost => ({
+    ...denoNetwork,
+    resolve: (name) => {
+      asked.push(name);
+      return answers
+        ? Promise.resolve([{ type: "A", address: 0x01020304 }])
+        : new Promise(() => {});
+    },
+  });
+  const before = await UserNetwork.open(parseNetwork("user"), host(false));
+  const after = await UserNetwork.open(parseNetwork("user"), host(true));
+  const guest = new Guest(before);
+  try {
+    guest.datagram(Address.GATEWAY, server.port, Uint8Array.of(1));
+    await guest.until(({ udp }) => udp.length === 1);
+    guest.datagram(Address.DNS, 53, query("known.example", 1));
+    const state = through(before.save());
+    assertEquals([asked, before.busy], [["known.example"], true]);
+    guest.moveTo(after);
+    after.restart();
+    after.restore(state);
+    before.close();
+    assertEquals(after.busy, false);
+    after.reset();
+    await guest.until(({ udp }) => udp.length === 2);
+    assertEquals(asked, ["known.example", "known.example"]);
+    assertEquals([...guest.udp[1].bytes.subarray(-4)], [1, 2, 3, 4]);
+    guest.datagram(Address.GATEWAY, server.port, Uint8Array.of(2));
+    await guest.until(({ udp }) => udp.length === 3);
+    assertEquals([guest.udp[0].toPort, guest.udp[0].bytes[0]], [guest.udp[2].toPort, 1]);
+    assertEquals([guest.udp[2].bytes[0], heard[0] === heard[1]], [2, false]);
+  } finally {
+    after.close();
+    before.close();
+    server.close();
+  }
+});
+
+Deno.test("UserNetwork keeps an answer to itself when the guest has started anew since it asked", async () => {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const host: NetworkHost = { ...NO_HOST, resolve: () => promise };
+  const network = await UserNetwork.open(parseNetwork("user"), host), guest = new Guest(network);
+  guest.datagram(Address.DNS, 53, query("known.example", 1));
+  network.restart();
+  assertEquals([network.busy, network.save()], [true, {
+    macs: [],
+    tcp: [],
+    udp: [],
+    questions: [],
+  }]);
+  resolve(undefined);
+  await promise;
+  guest.ping(Address.GATEWAY, new Uint8Array(8));
+  await guest.until(({ icmp }) => icmp.length === 1);
+  assertEquals([guest.udp, network.busy], [[], false]);
+  network.close();
 });
 
 /** A 9P request and its answer's type and error number. */

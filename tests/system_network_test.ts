@@ -24,7 +24,7 @@ import {
 } from "../machine/system/net/wire.ts";
 import type { Chain } from "../machine/system/devices/virtio.ts";
 import { VirtioNet } from "../machine/system/devices/virtio_net.ts";
-import { echoServer, Guest, nameServer, NO_HOST } from "./network_guest.ts";
+import { echoServer, Guest, nameServer, NO_HOST, query } from "./network_guest.ts";
 import { xorshiftBelow } from "./xorshift.ts";
 
 const utf8 = new TextEncoder();
@@ -187,14 +187,6 @@ Deno.test("UserNetwork leases an address when a guest without one asks everybody
     assertEquals([guest.udp[0].port, guest.udp[0].toPort, guest.udp[0].bytes[242]], [67, 68, 2]);
   });
 });
-
-/** A query for a name. */
-function query(name: string, type: number, edns = 0): Uint8Array {
-  const labels = name.split(".").flatMap((label) => [label.length, ...utf8.encode(label)]);
-  const bytes = [0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, edns ? 1 : 0, ...labels, 0, 0, type, 0, 1];
-  if (edns) bytes.push(0, 0, 41, edns >> 8, edns & 255, 0, 0, 0, 0, 0, 0);
-  return Uint8Array.from(bytes);
-}
 
 Deno.test("parseQuery takes standard queries and refuses what is malformed", () => {
   const { name, type, size, id, recursion } = parseQuery(query("a.example", 1, 1232))!;

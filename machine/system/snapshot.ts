@@ -17,7 +17,7 @@ import { MachineError } from "../program.ts";
 import { type State, StateError, StateReader } from "./state.ts";
 
 /** Version of the format and of what is in it. */
-export const SNAPSHOT_VERSION = 2;
+export const SNAPSHOT_VERSION = 3;
 const MAGIC = "TRAPSNAP", HEAD = 16;
 const PAGE = 4096;
 /** Most bytes of guest memory, or of a blob, in one record; and of one record. */

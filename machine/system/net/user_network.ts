@@ -9,7 +9,7 @@
 import { dhcpReply } from "./dhcp.ts";
 import { Code, type DnsQuery, makeAnswer, parseQuery } from "./dns.ts";
 import { Address, type Gateway, GATEWAY_MAC, GUEST_MAC, isLocal, type Link } from "./gateway.ts";
-import type { Endpoint, HostListener, NetworkHost } from "./host.ts";
+import { type Endpoint, type HostListener, type NetworkHost, readEndpoint } from "./host.ts";
 import type { State, StateReader } from "../state.ts";
 import { endpointOf, type NetworkOptions } from "./options.ts";
 import { TcpNat } from "./tcp_nat.ts";
@@ -51,6 +51,14 @@ const LEASE = {
   server: Address.GATEWAY,
 };
 
+/** A question of the guest's to the name server. */
+interface Question {
+  readonly guest: Endpoint;
+  readonly message: Uint8Array;
+  /** Whether the guest still knows of it. */
+  wanted: boolean;
+}
+
 /** A network for one guest. */
 export class UserNetwork implements Gateway {
   readonly host: NetworkHost;
@@ -66,7 +74,9 @@ export class UserNetwork implements Gateway {
   readonly #listeners: HostListener[] = [];
   /** Ports of the host for `options.forwards`. */
   readonly #forwarded: number[] = [];
-  #questions = 0;
+  readonly #questions = new Set<Question>();
+  /** Those of a snapshot, to be asked again by {@linkcode reset}. */
+  #unasked: Omit<Question, "wanted">[] = [];
   #link: Link | undefined;
   #closed = false;
 
@@ -133,7 +143,7 @@ export class UserNetwork implements Gateway {
 
   /** Whether the guest has a connection, or an answer to come. */
   get busy(): boolean {
-    return this.#tcp.size > 0 || this.#udp.size > 0 || this.#questions > 0;
+    return this.#tcp.size > 0 || this.#udp.size > 0 || this.#questions.size > 0;
   }
 
   /** Connects the guest's network card. */
@@ -146,12 +156,18 @@ export class UserNetwork implements Gateway {
     this.#macs.clear();
     this.#tcp.restart();
     this.#udp.restart();
+    for (const question of this.#questions) question.wanted = false;
   }
 
-  /** What the guest may rely on. Connections are the host's: of them it is kept what a reset has to say. */
+  /**
+   * What the guest may rely on. Connections and sockets are the host's: of TCP it is kept what a reset has to say, and
+   * which questions about names are without an answer.
+   */
   save(): State {
     const macs = [...this.#macs].map(([address, mac]) => ({ address, mac }));
-    return { macs, tcp: this.#tcp.save(), udp: this.#udp.save() };
+    const questions = [...this.#questions].filter(({ wanted }) => wanted)
+      .map(({ guest, message }) => ({ guest: { ...guest }, message }));
+    return { macs, tcp: this.#tcp.save(), udp: this.#udp.save(), questions };
   }
 
   /** Takes over what {@linkcode save} gave; {@linkcode reset} is to follow. */
@@ -163,11 +179,16 @@ export class UserNetwork implements Gateway {
     }
     this.#tcp.restore(state.at("tcp"));
     this.#udp.restore(state.at("udp"));
+    this.#unasked = state.at("questions").list().slice(0, MAX_QUESTIONS).map((each) => ({
+      guest: readEndpoint(each.at("guest")),
+      message: each.at("message").bytes(),
+    }));
   }
 
-  /** Tells the guest that the connections of a restored network are gone. */
+  /** Tells the guest that the connections of a restored network are gone, and asks its open questions again. */
   reset(): void {
     this.#tcp.reset();
+    for (const { guest, message } of this.#unasked.splice(0)) void this.#dns(guest, message);
   }
 
   /** Takes the cable off and closes all sockets. */
@@ -328,10 +349,13 @@ export class UserNetwork implements Gateway {
 
   async #dns(guest: Endpoint, message: Uint8Array): Promise<void> {
     const query = parseQuery(message);
-    if (!query || this.#questions >= MAX_QUESTIONS) return;
-    this.#questions++;
+    if (!query || this.#questions.size >= MAX_QUESTIONS) return;
+    // The frame is not kept.
+    const question: Question = { guest, message: message.slice(), wanted: true };
+    this.#questions.add(question);
     const payload = await this.#answer(query);
-    this.#questions--;
+    this.#questions.delete(question);
+    if (!question.wanted) return;
     const ports = { sourcePort: DNS_PORT, destinationPort: guest.port };
     const route = this.route(Address.DNS, guest.address);
     for (const frame of makeUdp(route, { ...ports, payload })) this.send(frame);
