@@ -54,6 +54,11 @@ function commonOptions(args: SystemArguments): SystemLoadOptions {
   } else if (tier !== undefined) {
     throw usage(`--tier ${tier}: one of auto, interp, wasm, native`);
   }
+  const terminal = values.console?.[0];
+  if (terminal === "virtio") options.virtioConsole = "terminal";
+  else if (terminal !== undefined && terminal !== "serial") {
+    throw usage(`--console ${terminal}: one of serial, virtio`);
+  }
   if (dump !== undefined) {
     if (tier === "interp" || tier === "native") {
       throw usage(`--dump-wasm ${dump}: with --tier=${tier} there is nothing to dump`);

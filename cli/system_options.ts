@@ -19,6 +19,7 @@ export const SYSTEM_STRINGS = [
     "smp",
     "xlen",
     "virtio",
+    "console",
     "save",
     "load",
   ],
@@ -41,6 +42,7 @@ export const SYSTEM_HELP = `System mode: deno run -A mod.ts --machine virt [opti
   --share DIR[:TAG][:ro]  a host directory: mount -t 9p -o trans=virtio TAG /mnt (TAG: host0, host1... if left out)
   --device URL[,OPT=VAL]  a device of your own: a module whose default export is a class; may be given several times
   --virtio HOW            how disks and other virtio devices are reached: mmio (default) or pci
+  --console HOW           where the terminal's input goes: serial (default), or virtio: a virtio console (console=hvc0)
   --smp N                 number of harts, 1 to 8 (default 1)
   --xlen N                64 or 32, where no ELF file says it (default 64)
   --save FILE             save a snapshot there: when Ctrl-A s is typed, and when --max-instructions is reached

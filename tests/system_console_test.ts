@@ -1,6 +1,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Console } from "../machine/system/console.ts";
 import { SystemMachine } from "../machine/system/machine.ts";
+import { trapdoor } from "./emulator.ts";
+import { BARE_METAL_GCC, buildBareMetal } from "./system_guest.ts";
+import { testWith } from "./tools.ts";
 
 /** A keyboard: gives each text once, and then waits for ever. */
 function keyboard(texts: string[]) {
@@ -84,3 +87,36 @@ Deno.test("Ctrl-A x ends a machine that runs and one that waits, and the termina
     assertEquals([reason, input.raw], ["stopped", [true, false]]);
   }
 });
+
+testWith(
+  [BARE_METAL_GCC],
+  "--console virtio leads the terminal's input to a virtio console, and shows the output of both",
+  async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const program = await buildBareMetal("console", 64, folder);
+      const start = ["--machine", "virt", "--bios", "none"];
+      // Longer than the guest's buffer.
+      const text = "typed at the virtio console\n";
+      const virtio = ["--console", "virtio"];
+      const ran = await trapdoor([...start, ...virtio, program], { stdin: text });
+      assertEquals([ran.code, ran.stdout, ran.stderr], [0, `serial\nvirtio\n${text}`, ""]);
+      const serial = await trapdoor([...start, "--console", "serial", program]);
+      assertEquals([serial.code, serial.stdout], [0, "no virtio console\n"]);
+      const wrong = await trapdoor([...start, "--console", "hvc0", program]);
+      assertEquals([wrong.code, wrong.stdout], [2, ""]);
+      assertStringIncludes(wrong.stderr, "--console hvc0: one of serial, virtio");
+      const limit = ["--icount", "--max-instructions", "3000", "--save", `${folder}/snap`];
+      const saved = await trapdoor([...start, ...limit, ...virtio, program]);
+      assertEquals([saved.code, saved.stdout], [124, "serial\nvirtio\n"]);
+      const load = ["--machine", "virt", "--load", `${folder}/snap`];
+      const loaded = await trapdoor([...load, ...virtio], { stdin: text });
+      assertEquals([loaded.code, loaded.stdout], [0, text]);
+      const without = await trapdoor(load);
+      assertEquals(without.code, 1);
+      assertStringIncludes(without.stderr, "the machine had a virtio console: say where it leads");
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);

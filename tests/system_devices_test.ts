@@ -406,7 +406,7 @@ Deno.test("VirtioConsole passes bytes in both directions", () => {
   driver.descriptor(1, 1, RAM + 0x8003, 1, 0);
   driver.offer(1, 0);
   assertEquals(sent, [0x61, 0x62, 0x64]);
-  console.receive(Uint8Array.of(1, 2, 3));
+  for (const byte of [1, 2, 3]) console.receive(byte);
   driver.descriptor(0, 5, RAM + 0x8100, 2, 2);
   driver.offer(0, 5);
   assertEquals([driver.used(0), driver.at(RAM + 0x8100, 4)], [[1, 5, 2], 0x0201]);

@@ -60,7 +60,7 @@ export interface Assembly {
   readonly backdoor: SystemBackdoor | undefined;
   /** Harts that nobody has started, or that stopped. */
   readonly stopped: boolean[];
-  /** Gives the serial port what there is room for. */
+  /** Gives the serial port, or the virtio console if it is the terminal's, what there is room for. */
   feed(): void;
 }
 
@@ -81,6 +81,7 @@ export function assemble(parts: Parts, wishes: Wishes, fresh: boolean): Assembly
     if (!options.icount) parts.host.random(bytes);
     return bytes;
   };
+  const hvc = virtioConsole(parts);
   const board = new VirtBoard({
     xlen: parts.xlen,
     harts: options.harts ?? 1,
@@ -89,7 +90,7 @@ export function assemble(parts: Parts, wishes: Wishes, fresh: boolean): Assembly
     ...(options.tier === "wasm" || options.tier === "native" ? { heat: 0 } : {}),
     send: (byte) => terminal.send(byte),
     finish: (how) => wishes.finish(how),
-    virtio: virtioDevices(parts, random),
+    virtio: virtioDevices(parts, hvc, random),
     platform: peripherals.platform(),
     transport: options.virtio ?? "mmio",
     behind: plan?.bytes ?? 0,
@@ -109,19 +110,20 @@ export function assemble(parts: Parts, wishes: Wishes, fresh: boolean): Assembly
   if (tier) cpu.addTier((services) => new tier.Tier(arena, services, tier.options(cpu)));
   const native = nativeTier(cpu, arena, undefined, options);
   if (fresh) boot(board, images, random);
-  const builtIn = images.bios === undefined;
+  const builtIn = images.bios === undefined, typed = options.virtioConsole === "terminal" && hvc;
   const stopped = board.harts.map((_, id) => builtIn && id > 0);
   if (builtIn) {
     const sbi = new Sbi({
       ...{ board, stopped },
       finish: (how) => wishes.finish(how),
       send: (byte) => terminal.send(byte),
-      receive: () => terminal.receive(),
+      receive: () => typed ? -1 : terminal.receive(),
     });
     cpu.onSyscall = () => sbi.call();
   }
   const feed = () => {
-    while (terminal.pending && uart.room > 0) uart.receive(terminal.receive());
+    const to = typed || uart;
+    while (terminal.pending && to.room > 0) to.receive(terminal.receive());
   };
   cpu.onPoll = () => {
     board.poll();
@@ -134,13 +136,27 @@ export function assemble(parts: Parts, wishes: Wishes, fresh: boolean): Assembly
   return { board, native, backdoor, stopped, feed };
 }
 
+/** The virtio console, if there is to be one. */
+function virtioConsole({ options, console: terminal }: Parts): VirtioConsole | undefined {
+  const { virtioConsole: to } = options;
+  if (to === undefined) return undefined;
+  return new VirtioConsole(
+    to === "terminal"
+      ? (bytes) => {
+        for (const byte of bytes) terminal.send(byte);
+      }
+      : to,
+  );
+}
+
 function virtioDevices(
   { drives, options, peripherals }: Parts,
+  hvc: VirtioConsole | undefined,
   random: (n: number) => Uint8Array,
 ): VirtioDevice[] {
   const devices: VirtioDevice[] = drives.map((drive) => new VirtioBlock(drive));
   devices.push(new VirtioEntropy(random));
-  if (options.virtioConsole) devices.push(new VirtioConsole(options.virtioConsole));
+  if (hvc) devices.push(hvc);
   devices.push(...peripherals.virtio());
   const places = VIRTIO_SLOTS[options.virtio ?? "mmio"];
   if (devices.length > places) {

@@ -38,8 +38,11 @@ export interface SystemMachineOptions extends PeripheralOptions {
   drives?: (string | Drive)[];
   /** How the guest reaches virtio devices, disks among them: registers in memory ("mmio", the default) or PCI. */
   virtio?: VirtioTransportName;
-  /** A second console, by virtio: gets what the guest sends there. */
-  virtioConsole?: (bytes: Uint8Array<ArrayBuffer>) => void;
+  /**
+   * A second console, by virtio (hvc0 in Linux). "terminal": `stdin` goes there instead of to the serial port, and what
+   * the guest sends there goes to `stdout`, as what it sends to the serial port does. A function gets what it sends.
+   */
+  virtioConsole?: "terminal" | ((bytes: Uint8Array<ArrayBuffer>) => void);
   /**
    * What executes guest code: "interp"; "wasm" or "native", which compile everything at its first execution; "auto"
    * compiles what is hot. The last if absent.
@@ -51,9 +54,9 @@ export interface SystemMachineOptions extends PeripheralOptions {
   dumpWasm?: string;
   /** Time goes on with instructions, so that a run can be repeated; else with the host's clock. */
   icount?: boolean;
-  /** Serial console: input; "null" if absent. */
+  /** Console input; "null" if absent. */
   stdin?: InputSource;
-  /** Serial console: output; "inherit" if absent. */
+  /** Console output; "inherit" if absent. */
   stdout?: OutputSink;
   /** Callback module: a path or URL, or the callbacks themselves. Without it, nobody answers the backdoor. */
   backdoor?: string | URL | CallbackModule;

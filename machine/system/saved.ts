@@ -150,7 +150,11 @@ export function readMade(
   });
   const hasConsole = made.at("virtioConsole").boolean();
   if (hasConsole !== (options.virtioConsole !== undefined)) {
-    throw new StateError(`the machine had ${hasConsole ? "a" : "no"} virtio console`);
+    throw new StateError(
+      hasConsole
+        ? "the machine had a virtio console: say where it leads (--console virtio)"
+        : "the machine had no virtio console: ask for none",
+    );
   }
   const hasBackdoor = made.at("geometry").present;
   if (hasBackdoor !== (options.backdoor !== undefined)) {

@@ -9,8 +9,8 @@ import type { State, StateReader } from "../state.ts";
 import type { VirtioDevice, VirtioHost } from "./virtio.ts";
 
 const RECEIVE = 0, TRANSMIT = 1;
-/** Bytes that wait for the guest's buffers; more are lost. */
-const MAX_WAITING = 65536;
+/** Bytes that wait for the guest's buffers. */
+const MAX_WAITING = 1024;
 
 /** The console. */
 export class VirtioConsole implements VirtioDevice {
@@ -36,14 +36,17 @@ export class VirtioConsole implements VirtioDevice {
   }
 
   restore(state: StateReader): void {
-    this.#waiting = [...state.bytes()];
+    this.#waiting = [...state.bytes().subarray(0, MAX_WAITING)];
   }
 
-  /** Bytes arrive for the guest. */
-  receive(bytes: Uint8Array): void {
-    for (const byte of bytes) {
-      if (this.#waiting.length < MAX_WAITING) this.#waiting.push(byte);
-    }
+  /** How many bytes it takes until the guest has taken some. */
+  get room(): number {
+    return MAX_WAITING - this.#waiting.length;
+  }
+
+  /** A byte arrives for the guest; without room it is lost. */
+  receive(byte: number): void {
+    if (this.room > 0) this.#waiting.push(byte);
     this.#deliver();
   }
 
