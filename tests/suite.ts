@@ -27,12 +27,14 @@ export const NATIVE: Configuration = { tier: "native", without: [] };
 
 /**
  * What the gate runs natively, some two minutes: every op, random A64 vector code compared with QEMU, programs that call
- * the backdoor at any place, machines with all that is around them. Besides, the plain run has in native_tier_test the wasm
+ * the backdoor at any place, machines with all that is around them, and traps and page
+ * faults of system mode. Besides, the plain run has in native_tier_test the wasm
  * tier's own programs and random ones. `deno task native` runs all functional tests, which takes an hour.
  */
 const NATIVELY: readonly string[] = [
   ...["configuration_test", "backdoor_run_test", "paper_test", "machine_test"],
   ...["interp_ops_test", "vector_ops_test", "vector_float_test", "aarch64_vectors_test"],
+  ...["system_spec_test"],
 ];
 
 /** The configurations in which the functional tests are run, besides the plain run of all tests. */
@@ -49,6 +51,9 @@ export function nameOf({ tier, without }: Configuration): string {
 
 /** The plain run executes this already where wasm is compared with the interpreter. */
 const isPlainWasm = ({ tier, without }: Configuration) => tier === "wasm" && without.length === 0;
+
+/** For system mode: the tiers that are forced, without a choice of passes. */
+const isPlainOrNative = (c: Configuration) => isPlainWasm(c) || c.tier === "native";
 
 /** The environment that makes a run of the tests one for a configuration. */
 export function environmentOf({ tier, without }: Configuration): Record<string, string> {
@@ -137,7 +142,11 @@ export const FUNCTIONAL: Readonly<
     why: "is about system mode, whose machines have no choice of passes",
   },
   system_qemu_test: {
-    where: isPlainWasm,
+    where: isPlainOrNative,
+    why: "is about system mode, whose machines have no choice of passes",
+  },
+  system_spec_test: {
+    where: isPlainOrNative,
     why: "is about system mode, whose machines have no choice of passes",
   },
   system_mmu_test: {
