@@ -276,11 +276,20 @@ export class AddressSpace {
    * Translated code in the range is dropped; do not keep the view for later writes to pages that hold code.
    */
   writeView(address: number, length: number): Uint8Array<ArrayBuffer> | undefined {
-    if (!this.isWritable(address, length)) return undefined;
+    if (!this.beforeWrite(address, length)) return undefined;
+    return this.arena.m8.subarray(address, address + length);
+  }
+
+  /**
+   * Drops translated code in a range that is about to be written to by the arena's views; false if the guest may not
+   * write all of it.
+   */
+  beforeWrite(address: number, length: number): boolean {
+    if (!this.isWritable(address, length)) return false;
     if (length > 0) {
       this.#codeChange(address >>> PAGE_SHIFT, (address + length - 1) >>> PAGE_SHIFT);
     }
-    return this.arena.m8.subarray(address, address + length);
+    return true;
   }
 
   /**

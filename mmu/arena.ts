@@ -13,7 +13,8 @@
  * | 0x0014_0000  | system mode: TLBs                                            |
  * | 0x001c_0000  | wasm tier: extents                                           |
  * | 0x0020_0000  | native tier: extents, cells for messages                     |
- * | 0x0024_0000  | code cache: IR records of translated blocks                  |
+ * | 0x0024_0000  | system mode: jump cache                                      |
+ * | 0x002c_0000  | code cache: IR records of translated blocks                  |
  * | 0x0400_0000  | guest memory: guest address 0 is here                        |
  *
  * @module
@@ -33,8 +34,10 @@ export const PAGE_TABLE_ENTRIES = 1 << 20;
 export const TABLES_OFFSET = 0x11_0000;
 /** Byte offset of the native tier's part of the arena. */
 export const NATIVE_OFFSET = 0x20_0000;
+/** Byte offset of system mode's jump cache in the arena. */
+export const JUMPS_OFFSET = 0x24_0000;
 /** Byte offset of the code cache in the arena. */
-export const CODE_OFFSET = 0x24_0000;
+export const CODE_OFFSET = 0x2c_0000;
 /** Byte offset of guest address 0 in the arena; the code cache ends here. */
 export const GUEST_OFFSET = 0x400_0000;
 /** The arena stays below 2 GiB: V8 is 30 times slower on typed-array indices of 2^31 and more. */

@@ -130,20 +130,31 @@ export class Bus {
     );
   }
 
+  /** Reads `size` bytes (1 to 8) at an offset in guest memory into `lo` and `hi`, zero-extended. */
+  readRam(offset: number, size: number): void {
+    if (size >= 4 && (offset & 3) === 0) {
+      this.lo = this.#m32[offset >>> 2];
+      this.hi = size === 8 ? this.#m32[(offset >>> 2) + 1] : 0;
+      return;
+    }
+    let lo = 0, hi = 0;
+    for (let i = Math.min(size, 4) - 1; i >= 0; i--) lo = lo << 8 | this.#m8[offset + i];
+    for (let i = size - 1; i >= 4; i--) hi = hi << 8 | this.#m8[offset + i];
+    this.lo = lo;
+    this.hi = hi;
+  }
+
+  /** Writes the low `size` bytes of a pair at an offset in guest memory, where no translated code is. */
+  writeRam(offset: number, size: number, lo: number, hi: number): void {
+    const m8 = this.#m8;
+    for (let i = 0; i < size; i++) m8[offset + i] = i < 4 ? lo >>> 8 * i : hi >>> 8 * (i - 4);
+  }
+
   /** Reads `size` bytes (1, 2, 4, 8) into `lo` and `hi`, zero-extended; false if nothing answers. */
   read(address: number, size: number): boolean {
     const offset = this.ramOffset(address, size);
     if (offset >= 0) {
-      if (size >= 4 && (offset & 3) === 0) {
-        this.lo = this.#m32[offset >>> 2];
-        this.hi = size === 8 ? this.#m32[(offset >>> 2) + 1] : 0;
-        return true;
-      }
-      let lo = 0, hi = 0;
-      for (let i = Math.min(size, 4) - 1; i >= 0; i--) lo = lo << 8 | this.#m8[offset + i];
-      for (let i = size - 1; i >= 4; i--) hi = hi << 8 | this.#m8[offset + i];
-      this.lo = lo;
-      this.hi = hi;
+      this.readRam(offset, size);
       return true;
     }
     const region = this.#find(address, size);
@@ -202,9 +213,8 @@ export class Bus {
     this.toDevice = false;
     const offset = this.ramOffset(address, size);
     if (offset >= 0) {
-      const view = this.ram.writeView(offset, size);
-      if (view) {
-        for (let i = 0; i < size; i++) view[i] = (i < 4 ? lo >>> 8 * i : hi >>> 8 * (i - 4)) & 255;
+      if (this.ram.beforeWrite(offset, size)) {
+        this.writeRam(offset, size, lo, hi);
         return true;
       }
       const window = this.#windows.find((w) =>

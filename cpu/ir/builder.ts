@@ -98,13 +98,18 @@ export class Builder {
   #insnStart = 0;
   #temp: number = Slot.TEMP;
   #tempPair: number = Slot.TEMP_PAIR;
+  // Lists whose elements are used again and again have a count: to empty an array is to give its memory back.
   #constLo: number[] = [];
   #constHi: number[] = [];
   /** For each constant: the register known to hold it, or -1. */
   #home: number[] = [];
-  /** Registers known to hold a constant. */
-  #known = new Map<number, Value>();
-  #pending: { slot: number; value: Value; width: number }[] = [];
+  #consts = 0;
+  /** The constant that a register is known to hold, by slot, where the stamp is the block's. */
+  readonly #known = new Int32Array(SLOT_COUNT);
+  readonly #knownIn = new Int32Array(SLOT_COUNT);
+  #block = 0;
+  readonly #pending: { slot: number; value: Value; width: number }[] = [];
+  #writes = 0;
   #links: { at: number; field: number; pc: number }[] = [];
   /** Marks of {@linkcode Builder.#dropDead}, by slot. */
   readonly #dead = new Int32Array(SLOT_COUNT);
@@ -121,12 +126,10 @@ export class Builder {
     if (!tablesMade) makeTables();
     this.#length = 0;
     this.#pcs = [];
-    this.#constLo.length = 0;
-    this.#constHi.length = 0;
-    this.#home.length = 0;
-    this.#known.clear();
-    this.#pending.length = 0;
-    this.#links.length = 0;
+    this.#consts = 0;
+    this.#block++;
+    this.#writes = 0;
+    if (this.#links.length > 0) this.#links = [];
     this.#temp = Slot.TEMP;
     this.#tempPair = Slot.TEMP_PAIR;
     this.#pc = pc;
@@ -168,15 +171,16 @@ export class Builder {
   /** A 64-bit constant from two 32-bit words. */
   imm64(lo: number, hi: number): Value {
     if ((lo | hi) === 0) return Slot.ZERO;
-    this.#constLo.push(lo | 0);
-    this.#constHi.push(hi | 0);
-    this.#home.push(-1);
-    return -this.#constLo.length;
+    const at = this.#consts++;
+    this.#constLo[at] = lo | 0;
+    this.#constHi[at] = hi | 0;
+    this.#home[at] = -1;
+    return -this.#consts;
   }
 
   /** The value of a register. */
   read(slot: number): Value {
-    return this.#known.size === 0 ? slot : this.#known.get(slot) ?? slot;
+    return this.#knownIn[slot] === this.#block ? this.#known[slot] : slot;
   }
 
   /** Writes a register when the instruction ends. */
@@ -193,13 +197,22 @@ export class Builder {
   }
 
   #write(slot: number, value: Value, width: number): void {
-    for (const write of this.#pending) {
-      if (write.slot === slot) {
-        write.value = value;
+    const pending = this.#pending, count = this.#writes;
+    for (let i = 0; i < count; i++) {
+      if (pending[i].slot === slot) {
+        pending[i].value = value;
         return;
       }
     }
-    this.#pending.push({ slot, value, width });
+    this.#writes++;
+    if (count === pending.length) {
+      pending.push({ slot, value, width });
+      return;
+    }
+    const write = pending[count];
+    write.slot = slot;
+    write.value = value;
+    write.width = width;
   }
 
   #isConst(value: Value): boolean {
@@ -221,7 +234,9 @@ export class Builder {
   /** The register that holds a constant now, or -1. */
   #homeOf(value: Value): number {
     const home = value < 0 ? this.#home[-value - 1] : -1;
-    return home >= 0 && this.#known.get(home) === value ? home : -1;
+    return home >= 0 && this.#knownIn[home] === this.#block && this.#known[home] === value
+      ? home
+      : -1;
   }
 
   /** A slot that holds the value: constants without a register are materialised. */
@@ -469,7 +484,7 @@ export class Builder {
   /** Writes a slot now, not at the end of the instruction: only for instructions that can't fault afterwards. */
   writeNow(slot: number, value: Value): void {
     this.#emit(Op.mov, slot, this.#slot(value), 0, 0, 0);
-    this.#known.delete(slot);
+    this.#forget(slot);
   }
   /** An op with no operand but immediates, by number. */
   state(op: number, c = 0, j = 0): void {
@@ -490,7 +505,7 @@ export class Builder {
   system(number: number, d: number, a: Value = Slot.ZERO, b: Value = Slot.ZERO, j = 0): void {
     const x = this.#slot(a);
     this.#emit(Op.sys, d, x, this.#slot(b), number, j);
-    this.#known.delete(d);
+    this.#forget(d);
   }
   /**
    * Privileged operation `number`, unless a slot is 0; comes before everything else of its instruction. Once a block
@@ -509,58 +524,64 @@ export class Builder {
     if (!this.ended) this.#commit();
   }
 
+  /** A register is not known to hold a constant any longer. */
+  #forget(slot: number): void {
+    this.#knownIn[slot] = 0;
+  }
+
   /** Makes pending writes happen; returns `keep` as it must now be named. */
   #commit(keep: Value[] = NOTHING): Value[] {
-    const pending = this.#pending;
-    if (pending.length === 0) return keep;
+    const pending = this.#pending, count = this.#writes;
+    if (count === 0) return keep;
     // What is still to be read from a register that is about to be overwritten moves to a temporary first.
     for (let i = 0; i < keep.length; i++) {
       if (this.#isPending(keep[i])) keep[i] = this.#copy(keep[i]);
     }
-    if (pending.length > 1) {
-      for (const write of pending) {
-        const { slot, value, width } = write;
+    if (count > 1) {
+      for (let i = 0; i < count; i++) {
+        const write = pending[i], { slot, value, width } = write;
         if (value !== slot && this.#isPending(value, width)) write.value = this.#copy(value, width);
       }
     }
-    for (let i = 0; i < pending.length; i++) {
+    for (let i = 0; i < count; i++) {
       const { slot, value, width } = pending[i];
       if (value === slot) continue;
       if (width === 2) {
         if (!this.#retarget(slot, value, keep, 2)) this.#emit(Op.vmov, slot, value, 0, 0, 0);
-        this.#known.delete(slot);
-        this.#known.delete(slot + 1);
+        this.#forget(slot);
+        this.#forget(slot + 1);
         continue;
       }
       const known = this.passes.fold && this.#isConst(value);
       // It has that value already, as the high half of a vector register often has.
-      if (known && this.#sameConst(this.#known.get(slot), value)) continue;
+      if (
+        known && this.#knownIn[slot] === this.#block && this.#sameConst(this.#known[slot], value)
+      ) continue;
       if (known || value < 0) {
         this.#emit(Op.const, slot, 0, 0, this.#lo(value), this.#hi(value));
       } else if (!this.#retarget(slot, value, keep)) {
         this.#emit(Op.mov, slot, value, 0, 0, 0);
       }
       if (known) {
-        this.#known.set(slot, value);
+        this.#known[slot] = value;
+        this.#knownIn[slot] = this.#block;
         if (value < 0) this.#home[-value - 1] = slot;
-      } else if (this.#known.size > 0) {
-        this.#known.delete(slot);
-      }
+      } else this.#forget(slot);
     }
-    pending.length = 0;
+    this.#writes = 0;
     return keep;
   }
 
   /** Whether a register is known to hold the same constant. */
-  #sameConst(known: Value | undefined, value: Value): boolean {
-    return known !== undefined && this.#lo(known) === this.#lo(value) &&
-      this.#hi(known) === this.#hi(value);
+  #sameConst(known: Value, value: Value): boolean {
+    return this.#lo(known) === this.#lo(value) && this.#hi(known) === this.#hi(value);
   }
 
   /** Whether a value of so many slots is a register that a pending write will change. */
   #isPending(value: Value, width = 1): boolean {
     if (value <= 0) return false;
-    for (const pending of this.#pending) {
+    for (let i = 0; i < this.#writes; i++) {
+      const pending = this.#pending[i];
       if (value < pending.slot + pending.width && pending.slot < value + width) return true;
     }
     return false;
@@ -576,7 +597,8 @@ export class Builder {
     if (!this.passes.retarget || value < Slot.TEMP) return false;
     // Nobody else wants the temporary, or half of it.
     for (let i = 0; i < keep.length; i++) if (overlap(keep[i], 1, value, width)) return false;
-    for (const write of this.#pending) {
+    for (let i = 0; i < this.#writes; i++) {
+      const write = this.#pending[i];
       if (write.slot !== slot && overlap(write.value, write.width, value, width)) return false;
     }
     const code = this.#code;

@@ -161,6 +161,16 @@ export class BitRange {
   }
 }
 
+/** A decoded instruction word. */
+export interface Decoded<R extends Row> {
+  readonly bits: number;
+  readonly row: R;
+  readonly fields: Fields;
+}
+
+/** log2 of the instruction words that a decoder remembers. */
+const REMEMBERED_BITS = 12;
+
 /** Finds rows by instruction word: buckets by a few bits, then first match in table order. */
 export class Decoder<R extends Row> {
   /** All rows, in table order. */
@@ -169,6 +179,8 @@ export class Decoder<R extends Row> {
   readonly #buckets: (Compiled<R>[] | undefined)[] = [];
   readonly #low: BitRange;
   readonly #high: BitRange;
+  /** Words decoded lately: programs repeat the same ones. */
+  readonly #decoded = new Array<Decoded<R> | undefined>(1 << REMEMBERED_BITS);
 
   /** @param low, high Two ranges of bits that choose the bucket. */
   constructor(rows: readonly Compiled<R>[], low: BitRange, high: BitRange) {
@@ -189,14 +201,19 @@ export class Decoder<R extends Row> {
   }
 
   /** The first row that `bits` matches, with its fields; undefined for an undefined encoding. */
-  decode(bits: number): { row: R; fields: Fields } | undefined {
+  decode(bits: number): Decoded<R> | undefined {
+    // Fibonacci hashing: the product's high bits depend on all bits.
+    const at = Math.imul(bits, 0x9e37_79b1) >>> 32 - REMEMBERED_BITS, known = this.#decoded[at];
+    if (known !== undefined && known.bits === bits) return known;
     const rows = this.#bucket(this.#key(bits));
     for (let i = 0; i < rows.length; i++) {
       const compiled = rows[i];
       if ((bits & compiled.mask) !== compiled.match) continue;
       const fields = extract(compiled, bits);
       const row = compiled.row;
-      if (row.when === undefined || row.when(fields)) return { row, fields };
+      if (row.when === undefined || row.when(fields)) {
+        return this.#decoded[at] = { bits, row, fields };
+      }
     }
     return undefined;
   }

@@ -37,6 +37,9 @@ export interface WalkContext {
   update: boolean;
 }
 
+/** Pages of 4096 bytes in a leaf, by level, in Sv39 and Sv48. */
+const WIDE_PAGES = [1, 512, 512 ** 2, 512 ** 3] as const;
+
 /** The page-table walker of one hart. */
 export class Walker {
   /** Physical address of the last translation. */
@@ -88,7 +91,7 @@ export class Walker {
       }
       const walk = this.#leaf(pte, address, access, c);
       if (walk !== Walk.OK) return walk;
-      const pages = (wide ? 512 : 1024) ** level;
+      const pages = wide ? WIDE_PAGES[level] : level === 0 ? 1 : 1024;
       if (ppn % pages !== 0) return Walk.PAGE;
       this.pageBytes = pages * 4096;
       return this.#protect(ppn * 4096 + this.#offset(lo, hi, level, wide), access, size, false);

@@ -53,8 +53,8 @@ const enum X {
   TARGET = 16342,
 }
 
-/** Entries of the jump cache (indirect targets), a power of two. */
-export const JUMP_CACHE_ENTRIES = 4096;
+/** Entries of the jump cache (indirect targets), a power of two; in system mode those of each context's bank. */
+export const JUMP_CACHE_ENTRIES = 4096, JUMP_BANK_ENTRIES = 8192;
 /** Word of the arena (in the slots) that says, in system mode, where the current context's part of it begins. */
 export const JUMPS_WORD = 16349;
 
@@ -74,13 +74,17 @@ export class Interpreter {
   readonly #slow: SlowPath;
   readonly #rare: RareOps;
 
-  /** @param loop Makes the loop; that of user mode if absent. */
+  /**
+   * @param loop Makes the loop; that of user mode if absent.
+   * @param jumpCache Its jump cache; that of user mode if absent.
+   */
   constructor(
     arena: Arena,
     slow: SlowPath,
     rare: RareOps,
     float: SoftFloat,
     loop = freshMakeRun(),
+    jumpCache = arena.all32.subarray(G.JUMPS, G.JUMPS + JUMP_CACHE_ENTRIES * 4),
   ) {
     this.#arena = arena;
     this.#slow = slow;
@@ -98,7 +102,7 @@ export class Interpreter {
       (ip) => this.step(ip),
     );
     for (let i = 0; i < 64; i++) arena.allU64[G.POW + i] = 1n << BigInt(i);
-    this.jumpCache = arena.all32.subarray(G.JUMPS, G.JUMPS + JUMP_CACHE_ENTRIES * 4).fill(-1);
+    this.jumpCache = jumpCache.fill(-1);
   }
 
   /** Code index of the record that caused the exit, or of the next one; see `Exit`. */

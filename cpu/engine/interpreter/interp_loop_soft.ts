@@ -42,7 +42,7 @@ const enum Op {
 const enum T {
   MASK = 511,
   STORES = 2048,
-  JUMPS = 1023,
+  JUMPS = 8191,
   TLB_WORD = 16348,
   JUMPS_WORD = 16349,
 }

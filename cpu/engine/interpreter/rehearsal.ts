@@ -9,7 +9,7 @@
 import { type Arena, CODE_OFFSET, GUEST_OFFSET } from "../../../mmu/arena.ts";
 import { type Tlb, TLB_WORD } from "../../../mmu/softmmu.ts";
 import { FIELDS, Op, Slot, Trap, WORDS } from "../../ir/ops.ts";
-import { type Interpreter, JUMPS_WORD } from "./interp.ts";
+import { type Interpreter, JUMP_BANK_ENTRIES, JUMPS_WORD } from "./interp.ts";
 
 /** Operands: values whose sums, products and quotients need all bits of what holds them. */
 const VALUES = [
@@ -29,8 +29,6 @@ const NOWHERE = 1n << 60n;
 
 // Slots.
 const D = Slot.TEMP, A = D + 1, B = D + 2, C = D + 3, BASE = D + 4;
-/** Entries of a bank of the jump cache. */
-const BANK_ENTRIES = 1024;
 
 /** Index of the third source slot in a record; immediates begin there too. */
 const THIRD = 4;
@@ -79,7 +77,7 @@ export function rehearse(interp: Interpreter, arena: Arena, tlb: Tlb): void {
   put(Op.link);
   put(Op.enter);
   all32.set(code, start);
-  const jumps = jumpCache.byteOffset / 4, entry = page >>> 1 & BANK_ENTRIES - 1;
+  const jumps = jumpCache.byteOffset / 4, entry = page >>> 1 & JUMP_BANK_ENTRIES - 1;
   jumpCache.set([page, 0, jumped, 0, page + 2, 0, hopped], entry * 4);
   for (const store of [false, true]) tlb.enter(0, store, page, 0, 0);
   all32[TLB_WORD] = tlb.context(0);

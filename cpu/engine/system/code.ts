@@ -10,7 +10,7 @@
  */
 import { PAGE_SHIFT, PAGE_SIZE } from "../../../mmu/arena.ts";
 import type { CachedBlock } from "../code_cache.ts";
-import type { CompiledCode } from "../tiers.ts";
+import type { CompiledCode, CompiledEntry } from "../tiers.ts";
 
 /** Code of one page of guest memory at one virtual page. */
 export interface CodePage {
@@ -36,6 +36,11 @@ export interface CodePlace {
   readonly compiled: [PlaceCode | undefined, PlaceCode | undefined];
   /** Instructions that the interpreter executed from here on (Infinity: it can't be compiled), and the lower tier. */
   readonly heat: [number, number];
+  /** Times that the run loop entered its compiled code, and instructions until that was left, since it was looked at. */
+  entered: number;
+  executed: number;
+  /** Whether that was so few that the interpreter executes it by itself, where it comes to it. */
+  brief: boolean;
 }
 
 /** The pages that compiled code relies on: it may run where each is in its place. */
@@ -48,8 +53,8 @@ export interface Mapping {
 }
 
 /** Compiled code of a place. */
-export interface PlaceCode {
-  readonly key: number;
+export interface PlaceCode extends CompiledEntry {
+  readonly place: CodePlace;
   readonly code: CompiledCode<CodePlace, Mapping>;
 }
 
@@ -63,6 +68,7 @@ export function placeOf(page: CodePage, pc: number): CodePlace {
       ...{ pc, page, block: undefined, key: nextKey++ },
       compiled: [undefined, undefined],
       heat: [0, 0],
+      ...{ entered: 0, executed: 0, brief: false },
     };
     page.places.set(pc, place);
   }

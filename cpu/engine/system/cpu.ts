@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { PAGE_SHIFT, PAGE_SIZE } from "../../../mmu/arena.ts";
+import { JUMPS_OFFSET, PAGE_SHIFT, PAGE_SIZE } from "../../../mmu/arena.ts";
 import type { Bus } from "../../../mmu/bus.ts";
 import { Tlb, TLB_CONTEXTS, TLB_WORD } from "../../../mmu/softmmu.ts";
 import { MAX_BLOCK_INSNS, type PassOptions } from "../../ir/builder.ts";
@@ -16,7 +16,7 @@ import { type HartServices, type PrivilegedHart, Walk } from "../../isa/system.t
 import { type CachedBlock, CodeCache } from "../code_cache.ts";
 import { Exit } from "../exits.ts";
 import { fresh } from "../region/fresh.ts";
-import { Interpreter, JUMPS_WORD } from "../interpreter/interp.ts";
+import { Interpreter, JUMP_BANK_ENTRIES, JUMPS_WORD } from "../interpreter/interp.ts";
 import { makeRun } from "../interpreter/interp_loop_soft.ts";
 import { RareOps } from "../interpreter/rare.ts";
 import { rehearse } from "../interpreter/rehearsal.ts";
@@ -33,8 +33,8 @@ import {
   type SystemTier,
   type TierServices,
 } from "../tier.ts";
-import { type CompiledEntry, StayEnd, Tiers } from "../tiers.ts";
-import type { CodePlace, Mapping } from "./code.ts";
+import { StayEnd, Tiers } from "../tiers.ts";
+import type { CodePlace, Mapping, PlaceCode } from "./code.ts";
 
 /** Why {@linkcode SystemCpu.run} returned. */
 export const Stay = {
@@ -98,8 +98,7 @@ const TIER_RESERVE = 4096;
 /** Slots that every ISA shares, from here on. */
 const SHARED = Slot.FP_FLAGS, SHARED_COUNT = Slot.FP_GATE - Slot.FP_FLAGS + 1;
 /** Words of a bank of the cache of indirect targets. */
-const JUMP_BANK = 4096;
-const JUMPS = 0x4_4400;
+const JUMP_BANK = JUMP_BANK_ENTRIES * 4, JUMPS = JUMPS_OFFSET / 4;
 /** Contexts whose addresses are translated: all but the last. */
 const TRANSLATED = (1 << TLB_CONTEXTS - 1) - 1;
 
@@ -127,6 +126,8 @@ export class SystemCpu {
   readonly #registers: RegisterFile;
   /** Low 20 bits of the numbers of pages that the cache of indirect targets may lead to. */
   readonly #jumpPages = new Set<number>();
+  /** Entries in use of the cache of indirect targets, each once. */
+  #jumps: number[] = [];
   #current!: HartState;
   #pc = 0;
   #far: bigint | undefined;
@@ -170,7 +171,8 @@ export class SystemCpu {
       },
       system: (number, d, a, b, j) => this.#current.hart.system(number, d, a, b, j),
     });
-    this.#interp = new Interpreter(arena, this.#memory, rare, float, fresh(makeRun));
+    const jumps = arena.all32.subarray(JUMPS, JUMPS + JUMP_BANK * TLB_CONTEXTS);
+    this.#interp = new Interpreter(arena, this.#memory, rare, float, fresh(makeRun), jumps);
     const saved = isa.slotCount + SHARED_COUNT;
     const tlbs = Array.from({ length: options.harts }, (_, id) => new Tlb(arena, id));
     this.#translator = new SystemTranslator(isa, bus, this.cache, tlbs, options.passes);
@@ -303,7 +305,9 @@ export class SystemCpu {
   }
 
   #flushJumps(): void {
-    this.#interp.jumpCache.fill(-1);
+    const { jumpCache } = this.#interp;
+    for (const entry of this.#jumps) jumpCache[entry] = -1;
+    this.#jumps = [];
     this.#jumpPages.clear();
   }
 
@@ -380,9 +384,10 @@ export class SystemCpu {
     this.#tiering.flushPage(lo);
     // Most pages whose translation changes hold data.
     if (!this.#jumpPages.has(page) && !this.#jumpPages.has(before)) return;
-    for (let at = 0; at < JUMP_BANK * (TLB_CONTEXTS - 1); at += 4) {
-      const of = cache[at] >>> PAGE_SHIFT;
-      if (of === page || of === before) cache[at] = -1;
+    for (const entry of this.#jumps) {
+      const of = cache[entry] >>> PAGE_SHIFT;
+      // An odd address is never looked for; what is in use stays in the list.
+      if (of === page || of === before) cache[entry] = cache[entry] | 1;
     }
   }
 
@@ -504,8 +509,9 @@ export class SystemCpu {
   #enterJump(pc: number, block: CachedBlock): void {
     const lo = pc | 0, cache = this.#interp.jumpCache;
     const bank = this.#current.hart.codeContext * JUMP_BANK;
-    const entry = bank + (lo >>> 1 & JUMP_BANK / 4 - 1) * 4;
+    const entry = bank + (lo >>> 1 & JUMP_BANK_ENTRIES - 1) * 4;
     this.#jumpPages.add(lo >>> PAGE_SHIFT);
+    if (cache[entry] === -1) this.#jumps.push(entry);
     cache[entry] = lo;
     cache[entry + 1] = this.#translator.high(pc);
     cache[entry + 2] = block.start;
@@ -614,7 +620,8 @@ export class SystemCpu {
   }
 
   /** Runs compiled code, as long as there is some where execution goes on. */
-  #runTier(entry: CompiledEntry, fuel: number): number {
+  #runTier(entry: PlaceCode, fuel: number): number {
+    const before = this.#retired;
     this.#epoch = this.#tiering.epoch;
     this.#changes = this.#tiering.changes;
     switch (this.#tiers.run(this.#pc, entry, fuel)) {
@@ -628,6 +635,7 @@ export class SystemCpu {
         return leaving ?? SystemCpu.#AGAIN;
       }
       default:
+        this.#tiering.stayed(entry.place, this.#retired - before);
         return SystemCpu.#AGAIN;
     }
   }

@@ -109,6 +109,14 @@ export class SystemMemory implements SlowPath {
   load(addressLo: number, addressHi: number, size: number): boolean {
     const inPage = PAGE_SIZE - (addressLo & (PAGE_SIZE - 1)), bus = this.#bus;
     if (inPage < size) return this.#loadCrossing(addressLo, addressHi, size, inPage);
+    // The interpreter's probe finds no misaligned address.
+    const known = this.tlb.find(this.hart.dataContext, false, addressLo, addressHi);
+    if (known >= 0) {
+      bus.readRam(known, size);
+      this.lo = bus.lo;
+      this.hi = bus.hi;
+      return true;
+    }
     const physical = this.#translate(addressLo, addressHi, Access.LOAD, size);
     if (physical < 0) return false;
     if (!bus.read(physical, size)) {
@@ -159,6 +167,11 @@ export class SystemMemory implements SlowPath {
         return this.#memoryFault(Access.STORE, Walk.ACCESS, addressLo, addressHi);
       }
       if (hart.interrupting) this.leave = true;
+      return true;
+    }
+    const known = this.tlb.find(hart.dataContext, true, addressLo, addressHi);
+    if (known >= 0) {
+      bus.writeRam(known, size, lo, hi);
       return true;
     }
     const physical = this.#translate(addressLo, addressHi, Access.STORE, size);
@@ -223,14 +236,21 @@ export class SystemMemory implements SlowPath {
   }
 
   zero(addressLo: number, addressHi: number, size: number): boolean {
-    const start = addressLo & -size;
+    const start = addressLo & -size, { ram } = this.#bus;
+    const known = this.tlb.find(this.hart.dataContext, true, start, addressHi);
+    if (known >= 0) {
+      ram.arena.m8.fill(0, known, known + size);
+      return true;
+    }
     const physical = this.#translate(start, addressHi, Access.STORE, size);
     // The address that a fault names is the operand, not the block's.
     if (physical < 0) return this.fault(Trap.STORE_FAULT, addressLo, addressHi);
     const offset = this.#bus.ramOffset(physical, size);
-    const view = offset < 0 ? undefined : this.#bus.ram.writeView(offset, size);
-    if (!view) return this.#memoryFault(Access.STORE, Walk.ACCESS, addressLo, addressHi);
-    view.fill(0);
+    if (offset < 0 || !ram.beforeWrite(offset, size)) {
+      return this.#memoryFault(Access.STORE, Walk.ACCESS, addressLo, addressHi);
+    }
+    ram.arena.m8.fill(0, offset, offset + size);
+    this.#enter(start, addressHi, true);
     return true;
   }
 }

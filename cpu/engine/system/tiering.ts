@@ -15,12 +15,14 @@ import type { IrBlock } from "../../ir/builder.ts";
 import { Op } from "../../ir/ops.ts";
 import type { CodeCache } from "../code_cache.ts";
 import type { CompilingTier, SystemTier } from "../tier.ts";
-import type { CodeSource, CompiledCode, CompiledEntry, TieredCode, Tiers } from "../tiers.ts";
+import type { CodeSource, CompiledCode, TieredCode, Tiers } from "../tiers.ts";
 import { type CodePage, type CodePlace, type Mapping, type PlaceCode, placeOf } from "./code.ts";
 import type { SystemTranslator } from "./translator.ts";
 
 /** What it costs to leave compiled code, in interpreted instructions. */
 const LEAVING = 50;
+/** What it must execute there to be worth the way into compiled code and back; stays after which that is judged. */
+const ENTERING = 100, JUDGED_STAYS = 16;
 /** What is wanted so often where its pages are not in place is made anew, of those that are. */
 const MAX_MISSES = 64;
 const PAGE_MASK = 0xf_ffff;
@@ -49,7 +51,7 @@ export class SystemTiering implements TieredCode<CodePlace, Mapping> {
     this.#translator = translator;
     this.#cache = cache;
     this.#forced = forced;
-    translator.isCompiled = (place) => this.#isCompiled(place);
+    translator.isEntered = (place) => this.isEntered(place);
   }
 
   /** Whether there is a tier. */
@@ -67,7 +69,7 @@ export class SystemTiering implements TieredCode<CodePlace, Mapping> {
     this.#tiers.push(tier);
   }
 
-  find(pc: number): CompiledEntry | undefined {
+  find(pc: number): PlaceCode | undefined {
     const translator = this.#translator, page = translator.pageAt(pc);
     if (!page) return undefined;
     let place = page.places.get(pc);
@@ -79,7 +81,7 @@ export class SystemTiering implements TieredCode<CodePlace, Mapping> {
   }
 
   /** Compiled code, if it may run now. */
-  #enter(compiled: PlaceCode | undefined, pc: number): CompiledEntry | undefined {
+  #enter(compiled: PlaceCode | undefined, pc: number): PlaceCode | undefined {
     if (!compiled) return undefined;
     const { code: { tier, relies }, key } = compiled, context = this.#translator.hart.codeContext;
     if (!tier.has(key)) return undefined;
@@ -87,7 +89,7 @@ export class SystemTiering implements TieredCode<CodePlace, Mapping> {
       return undefined;
     }
     (tier as SystemTier).cacheTarget(context, pc, key);
-    return { tier, key };
+    return compiled;
   }
 
   /** Whether the pages of compiled code are in place. */
@@ -118,8 +120,10 @@ export class SystemTiering implements TieredCode<CodePlace, Mapping> {
   }
 
   attached(code: CompiledCode<CodePlace, Mapping>): void {
+    const { tier } = code;
     for (const { place, key } of code.entries) {
-      place.compiled[this.#level(code.tier)] = { key, code };
+      place.compiled[this.#level(tier)] = { tier, key, place, code };
+      place.brief = false;
     }
   }
 
@@ -181,7 +185,23 @@ export class SystemTiering implements TieredCode<CodePlace, Mapping> {
     const { block } = place;
     // The cache may have started anew.
     if (!block?.live) return;
-    this.#cache.code[block.start] = this.#isCompiled(place) ? Op.enter : block.code[0];
+    this.#cache.code[block.start] = this.isEntered(place) ? Op.enter : block.code[0];
+  }
+
+  /** Whether the interpreter leaves where it comes to a place. */
+  isEntered(place: CodePlace): boolean {
+    return !place.brief && this.#isCompiled(place);
+  }
+
+  /** Counts what was executed from a compiled place on, until compiled code was left for the interpreter. */
+  stayed(place: CodePlace, instructions: number): void {
+    place.executed += instructions;
+    if (++place.entered < JUDGED_STAYS) return;
+    if (!this.#forced && place.executed < JUDGED_STAYS * ENTERING) {
+      place.brief = true;
+      this.mark(place);
+    }
+    place.entered = place.executed = 0;
   }
 
   /** Lets the interpreter execute a block though it is compiled, until {@linkcode remark}. */

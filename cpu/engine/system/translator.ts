@@ -24,8 +24,8 @@ export class SystemTranslator {
   /** How the last fetch that failed was refused, a `Walk`, and the address of the bytes that are missing. */
   walk: number = Walk.OK;
   address = 0n;
-  /** Whether a tier has code for a place. */
-  isCompiled: (place: CodePlace) => boolean = () => false;
+  /** Whether the interpreter leaves a place to a tier. */
+  isEntered: (place: CodePlace) => boolean = () => false;
   /** Where {@linkcode find} found a block that stays. */
   place: CodePlace | undefined;
   /** Pages of code, and the fetch TLB. */
@@ -185,7 +185,7 @@ export class SystemTranslator {
       const made = this.install(ir, [page.page]);
       this.place = placeOf(page, pc);
       this.place.block = made;
-      if (this.isCompiled(this.place)) this.#cache.code[made.start] = Op.enter;
+      if (this.isEntered(this.place)) this.#cache.code[made.start] = Op.enter;
       return made;
     }
     const next = this.pageAt(end);
