@@ -288,15 +288,22 @@ export function makeRun(
           all64[all32[(ip + 1) | 0]] = all64[all32[(ip + 2) | 0]] < all64[(ip + 4) >> 1] ? 1n : 0n;
           ip = (ip + 6) | 0;
           continue;
+        // Unsigned comparisons are signed ones of flipped signs: V8 compares BigUint64Array's elements by a call, and
+        // allocates both.
         case Op.sltu64:
-          all64[all32[(ip + 1) | 0]] = allU64[all32[(ip + 2) | 0]] < allU64[all32[(ip + 3) | 0]]
-            ? 1n
-            : 0n;
+          all64[all32[(ip + 1) | 0]] =
+            BigInt.asIntN(64, all64[all32[(ip + 2) | 0]] ^ -0x8000_0000_0000_0000n) <
+                BigInt.asIntN(64, all64[all32[(ip + 3) | 0]] ^ -0x8000_0000_0000_0000n)
+              ? 1n
+              : 0n;
           ip = (ip + 6) | 0;
           continue;
         case Op.sltu64i:
           all64[all32[(ip + 1) | 0]] =
-            allU64[all32[(ip + 2) | 0]] < BigInt.asUintN(64, all64[(ip + 4) >> 1]) ? 1n : 0n;
+            BigInt.asIntN(64, all64[all32[(ip + 2) | 0]] ^ -0x8000_0000_0000_0000n) <
+                BigInt.asIntN(64, all64[(ip + 4) >> 1] ^ -0x8000_0000_0000_0000n)
+              ? 1n
+              : 0n;
           ip = (ip + 6) | 0;
           continue;
         case Op.seq64:
@@ -519,7 +526,8 @@ export function makeRun(
           continue;
         case Op.brLtu:
           fuel -= all32[(ip + 1) | 0];
-          ip = allU64[all32[(ip + 2) | 0]] < allU64[all32[(ip + 3) | 0]]
+          ip = BigInt.asIntN(64, all64[all32[(ip + 2) | 0]] ^ -0x8000_0000_0000_0000n) <
+              BigInt.asIntN(64, all64[all32[(ip + 3) | 0]] ^ -0x8000_0000_0000_0000n)
             ? all32[(ip + 4) | 0]
             : all32[(ip + 5) | 0];
           if (fuel < 0) {
@@ -530,7 +538,8 @@ export function makeRun(
           continue;
         case Op.brGeu:
           fuel -= all32[(ip + 1) | 0];
-          ip = allU64[all32[(ip + 2) | 0]] < allU64[all32[(ip + 3) | 0]]
+          ip = BigInt.asIntN(64, all64[all32[(ip + 2) | 0]] ^ -0x8000_0000_0000_0000n) <
+              BigInt.asIntN(64, all64[all32[(ip + 3) | 0]] ^ -0x8000_0000_0000_0000n)
             ? all32[(ip + 5) | 0]
             : all32[(ip + 4) | 0];
           if (fuel < 0) {
