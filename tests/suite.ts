@@ -193,6 +193,10 @@ export const FUNCTIONAL: Readonly<
     where: () => false,
     why: "is about system mode, and chooses the tier itself",
   },
+  system_tiering_test: {
+    where: () => false,
+    why: "calls parts of system mode directly",
+  },
   system_sbi_test: {
     where: () => false,
     why: "is about system mode, whose tiers have tests of their own",
