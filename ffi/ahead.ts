@@ -23,6 +23,8 @@ export interface AheadOptions {
   lift: Lift;
   /** Guest addresses of functions that are known. */
   roots: Iterable<number>;
+  /** See `Unit.canonical`. */
+  canonical: boolean;
   /** Most compilers at a time. */
   jobs: number;
   /** Hash of guest code; undefined for what is not code. */
@@ -32,7 +34,7 @@ export interface AheadOptions {
 }
 
 /** Forms units of all functions that are known or called by others, neighbours together. */
-function formUnits({ lift, roots }: AheadOptions): Unit[] {
+function formUnits({ lift, roots, canonical }: AheadOptions): Unit[] {
   const pending = new Set(roots), done = new Set<number>(), units: Unit[] = [];
   const calls = (blocks: readonly RegionBlock[]) => {
     for (const { ending, callee } of blocks) {
@@ -48,7 +50,7 @@ function formUnits({ lift, roots }: AheadOptions): Unit[] {
       const region = formRegion(pc, lift);
       if (!region) return;
       const more = queue.slice(i + 1, i + UNIT_ROOTS).filter((other) => !done.has(other));
-      const unit = formUnit(region, lift, [], { more, most: UNIT_INSNS });
+      const unit = formUnit(region, lift, [], { more, most: UNIT_INSNS, canonical });
       for (const root of unit.roots) done.add(root);
       calls(unit.blocks);
       units.push(unit);

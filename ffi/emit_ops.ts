@@ -45,7 +45,7 @@ function makeRows(): Map<string, Operation> {
   add("gate", "....", (w, o) => w.line(`if (unlikely(${w.get(o.a)} != 0)) ${w.exit()}`));
   add("const", "....", (w, o) => w.set(o.d, o.i));
   add("mov", "....", (w, o) => {
-    if (w.isDouble(o.a) && w.isDouble(o.d)) w.setDouble(o.d, w.getDouble(o.a));
+    if (w.isDouble(o.a) && w.isDouble(o.d)) w.moveDouble(o.d, o.a);
     else w.set(o.d, w.get(o.a));
   });
   both("add64", "A + B");
@@ -210,9 +210,13 @@ function makeRows(): Map<string, Operation> {
       add(`${name}64${suffix}`, "dddi", (w, o) => {
         w.line("{");
         rounding(w, o.j);
-        w.line(`double v = ${name}64(${w.getDouble(o.a)}, ${w.getDouble(o.b)});`);
-        w.line(`if (${odd}64(v)) ${w.exit()}`);
-        w.setDouble(o.d, "v");
+        w.line(`double v = ${name}64(${w.getLate(o.a)}, ${w.getLate(o.b)});`);
+        if (w.isLate(o.d)) w.setLate(o.d, "v", [o.a, o.b]);
+        else {
+          w.line(`if (${odd}64(v)) ${w.exit()}`);
+          w.sure(o.a, o.b);
+          w.setDouble(o.d, "v");
+        }
         w.line("}");
       });
       add(`${name}32${suffix}`, "iiii", (w, o) => {
@@ -237,9 +241,11 @@ function makeRows(): Map<string, Operation> {
   add("fma64", "dddd", (w, o) => {
     w.line("{");
     rounding(w, o.j);
-    const [a, b, c] = [o.a, o.b, o.c].map((slot) => w.getDouble(slot));
+    const [a, b, c] = [o.a, o.b, o.c].map((slot) => w.getLate(slot));
     w.line(`double v = ${fused(o.j)}64(${a}, ${b}, ${c});`);
+    // Not late: of infinity times zero plus a quiet NaN not all processors say that it is invalid.
     w.line(`if (ODD64(v)) ${w.exit()}`);
+    w.sure(o.a, o.b, o.c);
     w.setDouble(o.d, "v");
     w.line("}");
   });
@@ -257,9 +263,14 @@ function makeRows(): Map<string, Operation> {
   add("fsqrt64", "ddii", (w, o) => {
     w.line("{");
     rounding(w, o.j);
-    w.line(`double v = ${w.getDouble(o.a)}; if (NEGATIVE(v)) ${w.exit()}`);
+    w.line(`double v = ${w.getLate(o.a)};`);
+    if (!w.isLate(o.d)) {
+      w.line(`if (NEGATIVE(v)) ${w.exit()}`);
+      w.sure(o.a);
+    }
     w.line("PIN(v); v = __builtin_sqrt(v); PIN(v);");
-    w.setDouble(o.d, "v");
+    if (w.isLate(o.d)) w.setLate(o.d, "v", [o.a]);
+    else w.setDouble(o.d, "v");
     w.line("}");
   });
   add("fsqrt32", "iiii", (w, o) => {
@@ -274,8 +285,9 @@ function makeRows(): Map<string, Operation> {
   // Comparisons: without NaN they raise nothing.
   for (const [name, sign] of [["feq", "=="], ["flt", "<"], ["fle", "<="]]) {
     add(`${name}64`, "iddi", (w, o) => {
-      w.line(`{ double v = ${w.getDouble(o.a)}, u = ${w.getDouble(o.b)};`);
+      w.line(`{ double v = ${w.getLate(o.a)}, u = ${w.getLate(o.b)};`);
       w.line(`if (unlikely(__builtin_isunordered(v, u))) ${w.exit()}`);
+      w.sure(o.a, o.b);
       w.set(o.d, `(u64)(v ${sign} u)`);
       w.line("}");
     });
@@ -291,8 +303,9 @@ function makeRows(): Map<string, Operation> {
   // Of equal numbers only zeros differ in bits: the sign decides.
   for (const [name, sign, same] of [["fmin", "<", "|"], ["fmax", ">", "&"]]) {
     add(`${name}64`, "dddi", (w, o) => {
-      w.line(`{ double v = ${w.getDouble(o.a)}, u = ${w.getDouble(o.b)};`);
+      w.line(`{ double v = ${w.getLate(o.a)}, u = ${w.getLate(o.b)};`);
       w.line(`if (unlikely(__builtin_isunordered(v, u))) ${w.exit()}`);
+      w.sure(o.a, o.b);
       w.setDouble(o.d, `(v == u ? dbl(bits64(v) ${same} bits64(u)) : v ${sign} u ? v : u)`);
       w.line("}");
     });
@@ -366,7 +379,8 @@ function makeRows(): Map<string, Operation> {
       const mode = o.j & Fp.RM;
       if (mode === 4) w.line(w.exit());
       if (mode === 0 || mode === 7) rounding(w, o.j);
-      w.line(`double v = ${w.getDouble(o.a)};`);
+      w.line(`double v = ${w.getLate(o.a)};`);
+      w.sure(o.a);
       toInteger(w, o, range, result);
       w.line("}");
     });
@@ -384,8 +398,9 @@ function makeRows(): Map<string, Operation> {
   add("cvtF32F64", "idi.", (w, o) => {
     w.line("{");
     rounding(w, o.j);
-    w.line(`double x = ${w.getDouble(o.a)}; PIN(x); float v = (float)x; PIN(v);`);
+    w.line(`double x = ${w.getLate(o.a)}; PIN(x); float v = (float)x; PIN(v);`);
     w.line(`if (ODD32(v)) ${w.exit()}`);
+    w.sure(o.a);
     setFloat(w, o.d, o.j);
     w.line("}");
   });

@@ -9,9 +9,11 @@
  */
 import { Ending, type RegionBlock } from "../cpu/engine/region/region.ts";
 import { findPairs } from "../cpu/engine/region/liveness.ts";
-import { Effect, FIELDS, Op, OPS, Slot, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
+import type { IrBlock } from "../cpu/ir/builder.ts";
+import { Effect, FIELDS, FpStyle, Op, OPS, Slot, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
 import { hex, type OpContext, OPERATIONS, U64_ZERO } from "./emit_ops.ts";
 import { type AccessPlan, type AccessState, planAccesses } from "./accesses.ts";
+import { LateNans } from "./late_nans.ts";
 import { EXTENTS } from "./layout.ts";
 import { planUnrolling, type Unrolled } from "./unroll.ts";
 import { Page } from "../mmu/address_space.ts";
@@ -54,6 +56,10 @@ const WRITABLE: readonly number[] = [Slot.FP_FLAGS];
 /** Return sites that are compared one by one before the table of entries is asked. */
 const MAX_SITES = 6;
 
+/** What makes NaNs canonical. */
+const canonical = (slots: readonly number[]) =>
+  slots.map((slot) => `CANONICAL(r${slot}); `).join("");
+
 /** Prints one unit. */
 export class Emitter implements OpContext {
   readonly #unit: Unit;
@@ -66,7 +72,7 @@ export class Emitter implements OpContext {
   /** First slots of pairs that are vectors: one local each. */
   readonly #pairs: ReadonlySet<number>;
   /** Side exits: one for each guest instruction that needs one. */
-  readonly #exits: { fuel: number; pc: number }[] = [];
+  readonly #exits: { fuel: number; pc: number | undefined; late: readonly number[] }[] = [];
   readonly #exitOf = new Map<string, number>();
   /** By block: instructions that were executed before it, and not yet subtracted from the fuel. */
   readonly #owed = new Map<number, number>();
@@ -86,6 +92,12 @@ export class Emitter implements OpContext {
   readonly #extents = [0, 0];
   /** Slots that hold a word, sign-extended, at this place in the block. */
   readonly #words = new Set<number>();
+  /** Registers that may hold a NaN that is not canonical yet: at this place, at the current instruction's start, ... */
+  #late = new LateNans();
+  #lateBefore: readonly number[] = [];
+  /** ... and behind a block, where another goes on with it. */
+  readonly #lateBehind = new Map<number, LateNans>();
+  #usesLate = false;
   #float = false;
   /** Whether some op may raise an exception of the processor's, or asks for those raised. */
   #environment = false;
@@ -136,10 +148,14 @@ export class Emitter implements OpContext {
       else out.push(`u64 ${name} = s[${slot}];`);
     }
     if (this.#float) out.push("if (unlikely(s[FP_RM_SLOT] > 3)) goto leave;");
+    if (this.#usesLate) {
+      out.push(`if (unlikely(s[FP_STYLE_SLOT] & ${FpStyle.PROPAGATE})) goto leave;`);
+    }
     out.push(dispatch);
     out.push(...this.#lines);
-    this.#exits.forEach(({ fuel, pc }, i) => {
-      out.push(`x${i}: fuel -= ${fuel}; pc = ${hex(pc)}; goto leave;`);
+    this.#exits.forEach(({ fuel, pc, late }, i) => {
+      const at = pc === undefined ? "" : `pc = ${hex(pc)}; `;
+      out.push(`x${i}: ${canonical(late)}fuel -= ${fuel}; ${at}goto leave;`);
     });
     out.push("leave:");
     for (const slot of this.#written) {
@@ -232,10 +248,15 @@ export class Emitter implements OpContext {
     }
     if (slot === Slot.FP_RM) return "s[FP_RM_SLOT]";
     if (slot === Slot.FP_GATE) return "s[FP_GATE_SLOT]";
-    return this.#isDouble(slot) ? `bits64(${this.#local(slot)})` : this.#local(slot);
+    return this.#isDouble(slot) ? `bits64(${this.getDouble(slot)})` : this.#local(slot);
   }
 
   getDouble(slot: number): string {
+    if (this.#late.has(slot)) this.#compare(slot);
+    return this.getLate(slot);
+  }
+
+  getLate(slot: number): string {
     if (slot === Slot.ZERO) return "0.0";
     return this.#isDouble(slot) ? this.#local(slot) : `dbl(${this.#local(slot)})`;
   }
@@ -250,6 +271,7 @@ export class Emitter implements OpContext {
     } else {
       const text = this.#isDouble(slot) ? `dbl(${value})` : value;
       this.line(`${this.#local(slot)} = ${text};`);
+      this.#late.forget(slot);
     }
   }
 
@@ -265,7 +287,54 @@ export class Emitter implements OpContext {
     else {
       const text = this.#isDouble(slot) ? value : `bits64(${value})`;
       this.line(`${this.#local(slot)} = ${text};`);
+      this.#late.forget(slot);
     }
+  }
+
+  moveDouble(slot: number, from: number): void {
+    this.line(`${this.#local(slot)} = ${this.#local(from)};`);
+    this.#late.move(slot, from);
+  }
+
+  isLate(slot: number): boolean {
+    return this.#unit.canonical && this.isDouble(slot);
+  }
+
+  setLate(slot: number, value: string, operands: readonly number[]): void {
+    this.#usesLate = true;
+    this.line(`${this.#local(slot)} = ${value};`);
+    this.#late.result(slot, operands);
+  }
+
+  sure(...slots: number[]): void {
+    for (const slot of slots) this.#late.sure(slot);
+  }
+
+  /** Leaves if a slot is a NaN that is not canonical. */
+  #compare(slot: number): void {
+    this.line(this.#comparison(this.#late.compare(slot), () => this.exit()));
+  }
+
+  #comparison(slots: readonly number[], exit: () => string): string {
+    let text = "";
+    for (let i = 0; i < slots.length; i += 2) {
+      const pair = [slots[i], slots[i + 1] ?? slots[i]].map((slot) => this.#local(slot));
+      text += `if (unlikely(__builtin_isunordered(${pair.join(", ")}))) ${exit()} `;
+    }
+    return text;
+  }
+
+  /**
+   * Where a block ends: leaves if a register is a NaN that is not canonical.
+   *
+   * @param fuel Guest instructions to be paid.
+   * @param pc Where execution goes on then; if absent, where `pc` says.
+   */
+  #compareAll(fuel: number, pc?: number): string {
+    const late = new LateNans();
+    late.copy(this.#late);
+    const registers = late.registers();
+    return this.#comparison(late.compare(), () => this.#exitAt(fuel, pc, registers));
   }
 
   isDouble(slot: number): boolean {
@@ -337,10 +406,15 @@ export class Emitter implements OpContext {
     let number = this.#exitOf.get(key);
     if (number === undefined) {
       number = this.#exits.length;
-      this.#exits.push({ fuel: this.#owed.get(ir.pc)! + this.#done + insn, pc: ir.pcs[insn] });
+      const fuel = this.#owed.get(ir.pc)! + this.#done + insn;
+      this.#exits.push({ fuel, pc: ir.pcs[insn], late: this.#lateBefore });
       this.#exitOf.set(key, number);
     }
     return `goto x${number};`;
+  }
+
+  #exitAt(fuel: number, pc: number | undefined, late: readonly number[]): string {
+    return `goto x${this.#exits.push({ fuel, pc, late }) - 1};`;
   }
 
   // ---- blocks ----
@@ -360,6 +434,9 @@ export class Emitter implements OpContext {
     const leaving = this.#leaving(block);
     const unrolls = leaving.size === 0 && !this.system;
     this.#unrolled = unrolls ? planUnrolling(block) : undefined;
+    const late = before && this.#lateBehind.get(before.ir.pc);
+    this.#late = new LateNans();
+    if (late) this.#late.copy(late);
     if (this.#printBody(block, leaving)) this.#end(block);
     this.line("}");
     if (this.#unrolled) this.#printUnrolled(block, this.#unrolled);
@@ -386,18 +463,28 @@ export class Emitter implements OpContext {
       this.#flags.clear();
       this.#printBody(block, new Set());
       const holds = condition(this.get(code[at + 2]), this.get(code[at + 3]));
-      this.line(`if (${taken ? "" : "!"}(${holds})) { fuel -= ${this.#done}; ${this.#goto(out)} }`);
+      this.line(`if (${taken ? "" : "!"}(${holds})) ${this.#goto(out, this.#done)}`);
+      if (this.#done === (times - 1) * count) this.line(this.#compareAll(times * count, pc));
       this.line("}");
     }
     this.#done = 0;
     this.line(`fuel -= ${times * count}; goto F${label};`);
   }
 
+  /** Goes on at the next record, or the first. */
+  #goTo(ir: IrBlock, at: number): void {
+    const { insns } = ir;
+    if (at === 0 || insns[at / WORDS] !== insns[this.#at / WORDS]) {
+      this.#lateBefore = this.#late.registers();
+    }
+    this.#at = at;
+  }
+
   /** The ops of a block but its last; false if they leave. */
   #printBody({ ir, terminator }: RegionBlock, leaving: ReadonlySet<number>): boolean {
     const { code } = ir;
     for (let at = 0; at < terminator; at += WORDS) {
-      this.#at = at;
+      this.#goTo(ir, at);
       const row = OPERATIONS.get(OPS[code[at]].name), fields = FIELDS[code[at]];
       if (!row || leaving.has(ir.insns[at / WORDS])) {
         // Nothing behind it is reached.
@@ -423,7 +510,7 @@ export class Emitter implements OpContext {
       if (fields.writes) this.#noteWord(code, at);
       this.#noteFlags(code, at);
     }
-    this.#at = terminator;
+    this.#goTo(ir, terminator);
     return true;
   }
 
@@ -486,17 +573,33 @@ export class Emitter implements OpContext {
     }
   }
 
-  /** Goes from the current block to a guest address. */
-  #goto(target: number): string {
-    const to = this.#unit.index.get(target), fuel = this.#paid();
-    if (to === undefined) return `{ fuel -= ${fuel}; pc = ${hex(target)}; goto leave; }`;
-    if (to > this.#unit.index.get(this.#block.ir.pc)!) {
-      return this.#owed.get(target)! > 0 ? `goto L${to};` : `{ fuel -= ${fuel}; goto L${to}; }`;
+  /**
+   * Goes from the current block to a guest address.
+   *
+   * @param done Guest instructions of earlier iterations that are printed and not paid.
+   */
+  #goto(target: number, done = 0): string {
+    const { pc } = this.#block.ir;
+    const to = this.#unit.index.get(target), fuel = this.#paid() + done, pay = `fuel -= ${fuel}; `;
+    const text = this.#late.registers().length === 0 ? "" : this.#takeLate(target, fuel);
+    if (to === undefined) return `{ ${text}${pay}pc = ${hex(target)}; goto leave; }`;
+    if (to > this.#unit.index.get(pc)!) {
+      if (this.#owed.get(target)! === 0) return `{ ${text}${pay}goto L${to}; }`;
+      return `{ ${text}${done > 0 ? `fuel -= ${done}; ` : ""}goto L${to}; }`;
     }
     // Back edges bound every stay.
-    return `{ if (unlikely((fuel -= ${fuel}) < 0)) { pc = ${hex(target)}; goto leave; } goto ${
-      this.#unrolled && target === this.#block.ir.pc ? "F" : "L"
-    }${to}; }`;
+    return `{ ${text}if (unlikely((fuel -= ${fuel}) < 0)) { pc = ${
+      hex(target)
+    }; goto leave; } goto ${this.#unrolled && target === pc ? "F" : "L"}${to}; }`;
+  }
+
+  /** Lets a block go on with NaNs that are not canonical, if that is the only way to it; else what to do before. */
+  #takeLate(target: number, fuel: number): string {
+    if (this.#only.get(target) !== this.#block || this.#unrolled) {
+      return this.#compareAll(fuel, target);
+    }
+    this.#lateBehind.set(this.#block.ir.pc, this.#late);
+    return "";
   }
 
   /** Instructions to be subtracted from the fuel at the end of the current block. */
@@ -543,6 +646,7 @@ export class Emitter implements OpContext {
       case Ending.CALL_INDIRECT:
       case Ending.INDIRECT: {
         this.line(`pc = ${this.get(code[at + 2])} & ${immediateOf(code, at)};`);
+        this.line(this.#compareAll(this.#paid()));
         this.line(`if (unlikely((fuel -= ${this.#paid()}) < 0)) goto leave;`);
         const sites = this.#unit.returns.get(block.ir.pc);
         if (sites && sites.length <= MAX_SITES) {
@@ -559,7 +663,9 @@ export class Emitter implements OpContext {
         const { pc, bytes } = block.ir, length = code[at + 3];
         const fuel = this.#paid();
         return this.line(
-          `fuel -= ${fuel}; pc = ${hex(pc + bytes - length)}; called = ${length}; goto leave;`,
+          `${canonical(this.#late.registers())}fuel -= ${fuel}; pc = ${
+            hex(pc + bytes - length)
+          }; called = ${length}; goto leave;`,
         );
       }
       default:

@@ -89,6 +89,7 @@ const CONSTANTS: Record<string, number> = {
   FP_RM_SLOT: Slot.FP_RM,
   FP_FAST_SLOT: Slot.FP_FAST,
   FP_GATE_SLOT: Slot.FP_GATE,
+  FP_STYLE_SLOT: Slot.FP_STYLE,
   EXCLUSIVE_ADDRESS_SLOT: Slot.EXCLUSIVE_ADDRESS,
   EXCLUSIVE_VALUE_SLOT: Slot.EXCLUSIVE_VALUE,
   ...Object.fromEntries(Object.entries(Command).map(([name, value]) => [`COMMAND_${name}`, value])),

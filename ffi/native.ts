@@ -23,6 +23,7 @@ import {
 } from "./manifest.ts";
 import { unsupported } from "./platform.ts";
 import { NativeTier } from "./tier.ts";
+import { canonicalNans } from "./unit.ts";
 
 /** How the tier is wanted. */
 export interface OpenOptions {
@@ -180,7 +181,14 @@ export async function openAhead(
     const helper = new Helper(await builder.build(helperJob), arena), { features } = helper;
     helper.close();
     const hash = (blocks: readonly CodeRange[]) => hashCode(arena, blocks);
-    const units = await translateAhead({ ...rest, builder, features, hash, jobs });
+    const units = await translateAhead({
+      ...rest,
+      builder,
+      features,
+      hash,
+      jobs,
+      canonical: canonicalNans(arena),
+    });
     writeManifest(cache, program, { helper: helperJob.key, features, units });
     return {
       units: units.length,

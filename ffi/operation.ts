@@ -26,6 +26,16 @@ export interface OpContext {
   get(slot: number): string;
   /** A slot as a double. */
   getDouble(slot: number): string;
+  /** The same where a NaN need not be canonical yet: the result shows that it is one, or it leaves. */
+  getLate(slot: number): string;
+  /** Whether a slot may get a NaN that is not canonical yet (see late_nans.ts). */
+  isLate(slot: number): boolean;
+  /** Gives it one: the result of an operation on slots, which is a NaN if one of them is. */
+  setLate(slot: number, value: string, operands: readonly number[]): void;
+  /** Copies a double to a double. */
+  moveDouble(slot: number, from: number): void;
+  /** Says that slots are known to be no NaNs. */
+  sure(...slots: number[]): void;
   /** Whether a slot's local is a double. */
   isDouble(slot: number): boolean;
   /** Writes the bits of a slot. */

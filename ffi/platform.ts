@@ -39,6 +39,9 @@ export function unsupported(): string | undefined {
   return ["x86_64", "aarch64"].includes(arch) ? undefined : `not written for ${arch} processors`;
 }
 
+/** Whether the processor's operations tell of tiny results as guests do, so that only NaNs are to be looked at. */
+export const LATE_NANS = arch === "x86_64";
+
 /** The path of a command; undefined if there is none. */
 export function findCommand(name: string, path: string): string | undefined {
   const windows = os === "windows";

@@ -19,7 +19,7 @@ import { Emitter } from "./emitter.ts";
 import { FAR_EXIT, type Helper } from "./helper.ts";
 import { EXTENT_BYTES, EXTENTS, EXTENTS_OFFSET, TARGET_ENTRIES, TARGETS_OFFSET } from "./layout.ts";
 import { type CodeRange, covers, hashCode, type ManifestUnit } from "./manifest.ts";
-import { formUnit } from "./unit.ts";
+import { canonicalNans, formUnit } from "./unit.ts";
 
 const TWO32 = 0x1_0000_0000;
 // V8 takes these for constants, but not what is imported.
@@ -121,7 +121,8 @@ export class NativeTier implements SystemTier {
     const { neighbours } = this.#options;
     const more = neighbours ? [...neighbours(region.pc)] : this.#hottest();
     const lift = (pc: number, limit?: number) => services.lift(pc, limit);
-    const unit = formUnit(region, lift, known, { more, system: this.#system });
+    const canonical = canonicalNans(this.#arena);
+    const unit = formUnit(region, lift, known, { more, system: this.#system, canonical });
     const job = builder.unitJob(new Emitter(unit).emit(), this.#helper.features, level);
     const blocks = unit.blocks.map(({ ir }) => ir);
     const translation: Translation = {

@@ -6,7 +6,9 @@
  */
 import { formRegion } from "../cpu/engine/region/form_region.ts";
 import { Ending, type Lift, type Region, type RegionBlock } from "../cpu/engine/region/region.ts";
-import { JumpHint } from "../cpu/ir/ops.ts";
+import { FpStyle, JumpHint, Slot } from "../cpu/ir/ops.ts";
+import type { Arena } from "../mmu/arena.ts";
+import { LATE_NANS } from "./platform.ts";
 
 /** Most guest instructions in a unit; fuel is tested at its back edges and calls, and may be overrun by so many. */
 export const MAX_UNIT_INSNS = 3000;
@@ -35,6 +37,8 @@ export interface Unit {
   readonly count: number;
   /** Whether it is for system mode: memory through the TLB, addresses of 64 bits. */
   readonly system: boolean;
+  /** Whether every NaN that is the result of an operation is the canonical one, and may become it late. */
+  readonly canonical: boolean;
 }
 
 /** Whether a block ends by an indirect jump that is neither a call nor a return. */
@@ -54,7 +58,13 @@ export interface UnitOptions {
   readonly most?: number;
   /** See {@linkcode Unit.system}. */
   readonly system?: boolean;
+  /** See {@linkcode Unit.canonical}. */
+  readonly canonical?: boolean;
 }
+
+/** Whether units for an arena's CPU may have canonical NaNs late; they ask again when they are entered. */
+export const canonicalNans = ({ q }: Arena): boolean =>
+  LATE_NANS && (Number(q[Slot.FP_STYLE]) & FpStyle.PROPAGATE) === 0;
 
 /**
  * Forms the unit that starts with a region.
@@ -66,7 +76,7 @@ export function formUnit(
   region: Region,
   lift: Lift,
   known: Iterable<number>,
-  { more, most = MAX_UNIT_INSNS, system = false }: UnitOptions = {},
+  { more, most = MAX_UNIT_INSNS, system = false, canonical = false }: UnitOptions = {},
 ): Unit {
   const blocks: RegionBlock[] = [], index = new Map<number, number>();
   const roots = new Set<number>();
@@ -140,5 +150,6 @@ export function formUnit(
     }
     returns.set(ir.pc, [...found]);
   }
-  return { pc: region.pc, blocks, roots, index, entries: [...entries], returns, count, system };
+  const rest = { returns, count, system, canonical };
+  return { pc: region.pc, blocks, roots, index, entries: [...entries], ...rest };
 }

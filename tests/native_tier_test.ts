@@ -162,6 +162,111 @@ testWith(CC, "Native tier stops at the iteration that faults when a loop is unro
   }
 });
 
+/** Doubles of all kinds: NaNs of both signs and with payloads, signalling ones, infinities, subnormal and ordinary numbers. */
+const DOUBLES = [
+  ...[
+    0x7ff8_0000_0000_0000n,
+    0xfff8_0000_0000_0001n,
+    0x7ff4_0000_0000_0000n,
+    0xfff0_0000_0000_0001n,
+  ],
+  ...[0x7ff0_0000_0000_0000n, 0xfff0_0000_0000_0000n, 0n, 1n << 63n, 1n, 0x8010_0000_0000_0000n],
+  ...[
+    0x3ff0_0000_0000_0000n,
+    0xbff0_0000_0000_0000n,
+    0x4008_0000_0000_0001n,
+    0x7fe0_0000_0000_0000n,
+  ],
+];
+
+testWith(CC, "Native tier shows the guest's NaNs wherever they can be seen", () => {
+  const pair = new Pair(64, 1 << 20);
+  let compiled = 0;
+  for (let seed = 1; seed <= 10; seed++) {
+    const random = new Random(seed), f = () => 1 + random.below(7), two = () => random.below(2) * 8;
+    // Of these no operation leaves for a NaN.
+    const quiet = [
+      ...["fadd.d", "fsub.d", "fmul.d", "fdiv.d", "fadd.d"].map((name) => () =>
+        `${name} rd=${f()} rs1=${f()} rs2=${f()} rm=7`
+      ),
+      () => `fsqrt.d rd=${f()} rs1=${f()} rm=7`,
+      () => `fld rd=${f()} rs1=8 imm=${two()}`,
+      () => `fsd rs1=9 rs2=${f()} imm=${two()}`,
+      () => `fmv.x.d rd=12 rs1=${f()}`,
+      ...["fsgnj.d", "fsgnj.d", "fsgnjn.d"].map((name) => () => {
+        const from = f();
+        return `${name} rd=${f()} rs1=${from} rs2=${random.chance(0.8) ? from : f()}`;
+      }),
+    ];
+    const all = [
+      ...quiet,
+      () => `fmadd.d rd=${f()} rs1=${f()} rs2=${f()} rs3=${f()} rm=7`,
+      () => `flt.d rd=13 rs1=${f()} rs2=${f()}`,
+      () => `fmin.d rd=${f()} rs1=${f()} rs2=${f()}`,
+      () => `fcvt.l.d rd=14 rs1=${f()} rm=1`,
+      () => `fcvt.s.d rd=${f()} rs1=${f()} rm=7`,
+      () => `csrrs rd=15 csr=1 rs1=0`,
+    ];
+    const some = (count: number, forms: readonly (() => string)[]) =>
+      Array.from({ length: count }, () => random.pick(forms)()).join("\n");
+    // Two blocks that one another reaches only, a loop of one block, and one of several.
+    const source = `
+      outer:
+        addi rd=7 imm=5
+      inner:
+        ${some(8, quiet)}
+        addi rd=7 rs1=7 imm=-1
+        bne rs1=7 rs2=0 @inner
+        ${some(8, quiet)}
+        beq rs1=13 rs2=0 @skip
+        ${some(8, all)}
+      skip:
+        jal rd=1 @leaf
+        ${some(4, quiet)}
+        ${some(4, all)}
+        addi rd=8 rs1=8 imm=8
+        addi rd=5 rs1=5 imm=-1
+        bne rs1=5 rs2=0 @outer
+        ecall
+      leaf:
+        ${some(5, quiet)}
+        jalr rs1=1`;
+    pair.reset({ heat: 2 });
+    // Ordinary numbers first, so that not all values are NaNs soon.
+    const table = Array.from(
+      { length: 66 },
+      (_, i) => DOUBLES[i < 20 ? 10 + i % 4 : random.below(DOUBLES.length)],
+    );
+    pair.both((_, space) => {
+      space.map(0x1_0000, 0x1000, 7);
+      space.map(0x4_0000, 0x1000, 3);
+      space.write(0x1_0000, assemble(64, 0x1_0000, source).bytes);
+      space.write(0x4_0000, new Uint8Array(BigUint64Array.from(table).buffer));
+    });
+    for (let round = 0; round < 12; round++) {
+      const cuts = random.chance(0.5), from = [1 + random.below(13), random.below(3)];
+      pair.both((cpu) => {
+        cpu.setRegister("t0", round < 3 ? 30 : 60);
+        cpu.setRegister("s0", 0x4_0000);
+        // Some runs end by a store to nowhere.
+        cpu.setRegister("s1", from[1] === 0 ? 0x4_1000 - 8 : 0x4_0800);
+        cpu.setRegister("fcsr", round & 1);
+        for (let i = 1; i < 8; i++) cpu.setRegister(`f${i}`, DOUBLES[(from[0] + i) % 14]);
+        cpu.pc = 0x1_0000;
+      });
+      for (let reason = 0; reason === 0;) {
+        const fuel = cuts ? 100 + random.below(600) : 1_000_000;
+        const reasons = [pair.interpreted.run(fuel, true), pair.compiled.run(fuel, true)];
+        reason = reasons[0];
+        assertEquals(reasons[1], reason);
+        assertEquals(compareCpus(pair.interpreted, pair.compiled, true), [], `seed ${seed}`);
+      }
+    }
+    compiled += pair.compiled.tierInstructions;
+  }
+  assert(compiled > 5000, `${compiled}`);
+});
+
 testWith(CC, "Native tier executes random programs as the interpreter does", () => {
   const pairs = { 32: new Pair(32), 64: new Pair(64) };
   let executed = 0, compiled = 0;

@@ -25,6 +25,7 @@
 #define FP_RM_SLOT 0x1fe1u
 #define FP_FAST_SLOT 0x1fe2u
 #define FP_GATE_SLOT 0x1fe5u
+#define FP_STYLE_SLOT 0x1fe6u
 #define EXCLUSIVE_ADDRESS_SLOT 0x1fe3u
 #define EXCLUSIVE_VALUE_SLOT 0x1fe4u
 #define COMMAND_HANDSHAKE 0x0u
@@ -39,4 +40,4 @@
 #define FEATURE_BMI2 0x4u
 #define FEATURE_LZCNT 0x8u
 #define FEATURE_POPCNT 0x10u
-#define LAYOUT_HASH 0x72d8f0ebu
+#define LAYOUT_HASH 0xbe84cad9u

@@ -331,6 +331,9 @@ IN float flt(u64 x) { float v; u32 w = (u32)x; __builtin_memcpy(&v, &w, 4); retu
 #define ODD_SUM32(x) unlikely(!(__builtin_fabsf(x) > __FLT_MIN__ || (x) == 0))
 #endif
 
+/* The guest's NaN, where the processor has another one. */
+#define CANONICAL(x) do if ((x) != (x)) (x) = dbl(0x7ff8000000000000u); while (0)
+
 /*
  * Arithmetic that happens there and in this order, once: nothing moves it over an exit, folds it or leaves it out. One
  * instruction where there are some with three operands.
