@@ -88,6 +88,10 @@ export const FUNCTIONAL: Readonly<
     where: () => false,
     why: "is about the compiled code's text, and executes none",
   },
+  webs_test: {
+    where: () => false,
+    why: "analyses regions, and executes none",
+  },
   configuration_test: {},
   stored_code_test: {},
   translations_test: {

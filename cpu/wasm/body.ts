@@ -108,8 +108,8 @@ export interface Body {
   readonly limits: ReadonlyMap<Limit, number>;
   /** Slots whose value is known to be NaN-boxed, here. */
   readonly boxed: Set<number>;
-  /** The extent for accesses through a slot with a right: where it is, and the most bytes of a group that uses it. */
-  extent(block: RegionBlock, slot: number, right: number, span: number): Extent;
+  /** The extent for the access at `at`, of a right: where it is, and the most bytes of a group that uses it. */
+  extent(block: RegionBlock, at: number, right: number, span: number): Extent;
   /** System mode: local with the offset of the TLB. */
   readonly tlb: number;
   /** System mode: accesses that keep their page. */

@@ -16,6 +16,7 @@ import {
   isTemporary,
   type Liveness,
 } from "../engine/region/liveness.ts";
+import { findWebs, type Webs } from "../engine/region/webs.ts";
 import { COMPUTED_TARGET, Ending, type Region, type RegionBlock } from "../engine/region/region.ts";
 import {
   Effect,
@@ -23,7 +24,6 @@ import {
   JumpHint,
   Op as Ir,
   OPS,
-  SLOT_COUNT,
   slotsRead,
   slotsWritten,
   WORDS,
@@ -105,6 +105,7 @@ export class Emitter implements Body {
   readonly #scratch = new Map<string, number>();
   /** Whether addresses have 64 bits: system mode. */
   readonly #wide: boolean;
+  readonly #webs: Webs | undefined;
   readonly #extents = new Map<number, Extent>();
   readonly #groups: ReadonlyMap<number, Group>[];
   /** Bytes on the host's stack. */
@@ -145,9 +146,10 @@ export class Emitter implements Body {
       );
     }
     if (!this.#wide) {
+      this.#webs = findWebs(region);
       region.blocks.forEach((block, i) => {
-        for (const { base, rights, span } of this.#groups[i].values()) {
-          this.extent(block, base, rightOf(rights), span);
+        for (const { first, rights, span } of this.#groups[i].values()) {
+          this.extent(block, first, rightOf(rights), span);
         }
       });
     }
@@ -203,8 +205,8 @@ export class Emitter implements Body {
     return local;
   }
 
-  extent({ part }: RegionBlock, slot: number, right: number, span: number): Extent {
-    const key = (part * SLOT_COUNT + slot) * 4 + right;
+  extent(block: RegionBlock, at: number, right: number, span: number): Extent {
+    const key = this.#webs!(block, at) * 4 + right;
     let extent = this.#extents.get(key);
     // Atomics, which are no groups, are at most 8 bytes.
     if (!extent) this.#extents.set(key, extent = { offset: this.layout.extent(), slack: 8 });

@@ -1,11 +1,11 @@
 /**
  * Loads, stores and atomics in WebAssembly.
  *
- * Accesses of one block through one unchanged register are checked together. For each register of a region an *extent*
- * remembers a run of pages with the wanted right, as two 64-bit words: its start, and how far from it an access may
- * begin. What is not in there is looked up in the page table, by a helper function, which also moves extents; it says
- * whether all accesses of the group may go straight to memory. If not, the first of them leaves. Alignment does not
- * matter to the host. In system mode the TLB takes the place of extents: see `system.ts`.
+ * Accesses of one block through one unchanged register are checked together. For each pointer of a region (a web: see
+ * `webs.ts`) an *extent* remembers a run of pages with the wanted right, as two 64-bit words: its start, and how far
+ * from it an access may begin. What is not in there is looked up in the page table, by a helper function, which also
+ * moves extents; it says whether all accesses of the group may go straight to memory. If not, the first of them leaves.
+ * Alignment does not matter to the host. In system mode the TLB takes the place of extents: see `system.ts`.
  *
  * @module
  */
@@ -240,7 +240,7 @@ function check(
     const store = right === STORE_OK;
     return probe(c, block, at, { base, low, span, store, local, aligned }, device);
   }
-  const { offset: extent, slack } = c.extent(block, base, right, span);
+  const { offset: extent, slack } = c.extent(block, at, right, span);
   c.registers.get(base);
   if (low !== 0) {
     w.i64Const(low);
