@@ -117,6 +117,16 @@ export class Cache {
     return this.#path(`tmp-${Deno.pid}-${crypto.randomUUID()}${suffix}`);
   }
 
+  /** Writes a file and deletes it. @throws {Error} If the directory can't be written, or its disk is full. */
+  checkWritable(): void {
+    const path = this.temporary("");
+    try {
+      Deno.writeTextFileSync(path, "written to see whether that is possible\n");
+    } finally {
+      this.#remove(path.slice(this.directory.length + 1));
+    }
+  }
+
   /** Makes a temporary file the entry for a key; returns its path. @throws {Error} If the directory can't be written. */
   store(key: string, temporary: string): string {
     const bytes = Deno.readFileSync(temporary), name = `${key}-${digest(bytes)}${SUFFIX}`;

@@ -66,6 +66,19 @@ export function openCache(): Cache {
   return cacheAt(cacheDirectory()!);
 }
 
+/** Sees that new translations can be kept. @throws {NativeError} If they can't. */
+function checkWritable(cache: Cache): void {
+  try {
+    cache.checkWritable();
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : cause;
+    throw new NativeError(
+      `the translation cache ${cache.directory} can't be written (${why}); TRAPDOOR_CACHE may name another directory`,
+      { cause },
+    );
+  }
+}
+
 /** A compiler that may be run. @throws {NativeError} If there is none. */
 function allowed(compiler: Compiler | undefined): Compiler {
   if (!compiler) {
@@ -122,6 +135,7 @@ export async function openNative(arena: Arena, options: OpenOptions = {}): Promi
   if (!mayCompile && (options.wait || !manifest || ready === undefined)) {
     allowed(found);
   }
+  if (options.wait) checkWritable(cache);
   const builder = await openBuilder(cache, mayCompile ? found : undefined);
   const helperJob = builder.helperJob();
   const known = mayCompile ? cache.find(helperJob.key) : ready;

@@ -13,6 +13,8 @@ import { MachineError } from "./program.ts";
 export interface NativeTierOptions {
   /** Gets why there is no native tier, and what goes wrong with it. */
   note?: (message: string) => void;
+  /** Gets the first thing that goes wrong with a tier that is forced; `console.error` if absent. */
+  report?: (message: string) => void;
   /** Most compilers at a time. */
   jobs?: number;
   /** Directory of what is kept between runs, if something may be. */
@@ -49,7 +51,11 @@ export function nativeTier(
   program: Uint8Array | undefined,
   options: NativeTierOptions,
 ): {
-  /** Adds the tier, which compiles at once from then on. @throws {MachineError} If it can't be had. */
+  /**
+   * Adds the tier, which compiles at once from then on; if that fails later, it is reported and the interpreter goes on.
+   *
+   * @throws {MachineError} If the tier can't be had.
+   */
   force: () => Promise<void>;
   /** Adds the tier as soon as it is there; settles before that if a compiler must run. */
   begin: () => Promise<void>;
@@ -106,8 +112,15 @@ export function nativeTier(
   return {
     force: async () => {
       const { NativeError, openNative } = await import("../ffi/native.ts");
+      const { report = (message: string) => console.error(message) } = options;
+      let reported = false;
+      const failed = (message: string) => {
+        if (reported) return note(message);
+        reported = true;
+        report(`${message}\nThe interpreter executes this code, and whatever else can't be compiled`);
+      };
       try {
-        const { ready } = await openNative(arena, { note, ...jobs, wait: true, level: 1 });
+        const { ready } = await openNative(arena, { note: failed, ...jobs, wait: true, level: 1 });
         add(await ready);
       } catch (cause) {
         if (!(cause instanceof NativeError)) throw cause;

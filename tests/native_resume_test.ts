@@ -187,6 +187,58 @@ testWith(
     }),
 );
 
+/** Why a file system that nobody else sees can't be mounted here; undefined if it can. */
+function mountProblem(folder: string): string | undefined {
+  const { success, stderr } = new Deno.Command("unshare", {
+    args: ["-rm", "mount", "-t", "tmpfs", "none", folder],
+  }).outputSync();
+  return success ? undefined : new TextDecoder().decode(stderr).trim();
+}
+
+/** Runs a command on a small file system, and again when it is larger; says what was left in between. */
+const TWICE = `
+  folder=$1 options=$2; shift 2
+  mount -t tmpfs -o "$options" none "$folder" || exit 99
+  "$@"; echo "status $?"
+  ls -A "$folder" | grep "^tmp-"
+  echo "-- later" | tee /dev/stderr
+  mount -o remount,size=64m,nr_inodes=1000 "$folder" || exit 99
+  "$@"; echo "status $?"`;
+
+testWith(
+  ["cc", "unshare", "mount"],
+  "mod.ts computes the same and leaves nothing broken when a file system is full",
+  () =>
+    withFolder(async (folder) => {
+      const problem = mountProblem(folder);
+      if (problem !== undefined) {
+        // Whether it may is up to the host, and no tool changes it. Files have been limited above.
+        console.log(`No file system was filled, as none can be mounted here: ${problem}`);
+        return;
+      }
+      const ran = "guest: nobody answers\nstatus 1\n", parts: number[] = [];
+      // Room for nothing, for nothing of use, for the helper's source only, for some translations.
+      for (const options of ["nr_inodes=1", "size=8k", "size=40k", "size=140k"]) {
+        const before = ["unshare", "-rm", "sh", "-c", TWICE, "sh", folder, options];
+        const args = ["--tier=native", "--stats=json", HELLO];
+        const { code, out, err } = await deno(folder, args, {}, before);
+        assertEquals(code, 0, err);
+        const [first, then] = out.split("-- later\n"), [said, saidThen] = err.split("-- later\n");
+        assertStringIncludes(said, "No space left on device");
+        if (said.startsWith("trapdoor: Cannot use the native tier: ")) {
+          assertEquals(first, "status 1\n", said);
+        } else {
+          assertEquals(first, ran, said);
+          assertStringIncludes(said, "The interpreter executes this code");
+          parts.push(nativeShare(said));
+        }
+        assertEquals(then, ran, saidThen);
+        assert(nativeShare(saidThen) > 0.9, saidThen);
+      }
+      assert(parts.some((share) => share > 0 && share < 0.9), `${parts}`);
+    }),
+);
+
 Deno.test("a machine runs on when there are translations of earlier runs in a cache that it may not write", async () => {
   await withFolder(async (folder) => {
     await Deno.writeFile(`${folder}/program`, program(60));
@@ -238,9 +290,15 @@ testWith(
         assertEquals(namesIn(full).sort(), before);
         const auto = await deno(empty, ["--stats=json", file], {}, UNPRIVILEGED);
         assertEquals([auto.code, nativeShare(auto.err)], [7, 0], auto.err);
-        const forced = await deno(empty, ["--tier=native", file], {}, UNPRIVILEGED);
-        assertEquals(forced.code, 1);
-        assertMatch(forced.err, /^trapdoor: Cannot use the native tier: .*Permission denied/);
+        // It would compile all that it executes, and keeps that here only.
+        for (const directory of [full, empty]) {
+          const forced = await deno(directory, ["--tier=native", file], {}, UNPRIVILEGED);
+          assertEquals(forced.code, 1);
+          assertMatch(
+            forced.err,
+            /^trapdoor: Cannot use the native tier: .* can't be written \(Permission denied.*TRAPDOOR_CACHE/,
+          );
+        }
         assertEquals(namesIn(empty), []);
       } finally {
         for (const directory of [full, empty]) Deno.chmodSync(directory, 0o755);
