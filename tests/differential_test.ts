@@ -108,7 +108,7 @@ Deno.test("Cpu names the missing half when an instruction's first half is at a p
   const trapdoor = new Trapdoor(64), { cpu, space } = trapdoor;
   mapFaultPages(trapdoor);
   cpu.pc = CODE_PAGE + 0xffe;
-  assertEquals([cpu.run(100), cpu.pc], [Trap.FETCH_FAULT, CODE_PAGE + 0xffe]);
+  assertEquals([cpu.run(10_000), cpu.pc], [Trap.FETCH_FAULT, CODE_PAGE + 0xffe]);
   assertEquals(cpu.faultAddress, BigInt(CODE_PAGE + 0x1000));
   assertEquals(space.isMapped(CODE_PAGE + 0x1000, 1), false);
 });
@@ -118,7 +118,7 @@ Deno.test("Cpu executes memory that became executable after it had faulted there
   const ecall = tablesOf(64).assemble("ecall");
   const go = () => {
     cpu.pc = at;
-    return cpu.run(1000);
+    return cpu.run(10_000);
   };
   assertEquals(go(), Trap.FETCH_FAULT);
   space.map(at, 0x1000, 3);
@@ -141,7 +141,7 @@ Deno.test("Cpu names the exact pc when a jump goes beyond 2^53", () => {
   for (const target of [0x1234_5678_9abc_def0n, 0x8000_0000_0000_0002n, 0x7fff_ffff_ffff_fffen]) {
     cpu.setRegister("a0", target);
     cpu.pc = at;
-    assertEquals(cpu.run(1000), Trap.FETCH_FAULT);
+    assertEquals(cpu.run(10_000), Trap.FETCH_FAULT);
     assertEquals([cpu.getRegister("pc"), cpu.faultAddress], [target, target]);
   }
 });
@@ -262,7 +262,7 @@ Deno.test("Cpu executes Zicond as the manual defines it", () => {
             cpu.setRegister(names[rs2], y);
             const a = cpu.getRegister(names[rs1]), b = cpu.getRegister(names[rs2]);
             cpu.pc = at;
-            assertEquals(cpu.run(100), Trap.SYSCALL);
+            assertEquals(cpu.run(10_000), Trap.SYSCALL);
             const want = rd === 0 ? 0n : (b === 0n) === (name === "czero.eqz") ? 0n : a;
             assertEquals(cpu.getRegister(names[rd]), want, `${name} of ${a} and ${b}`);
           }
@@ -283,7 +283,7 @@ Deno.test("Cpu executes Zicboz and Zicbom as the manual defines them", () => {
       space.writeU32(at + 4, t.assemble("ecall"));
       cpu.setRegister("a0", address);
       cpu.pc = at;
-      return [cpu.run(100), cpu.faultAddress];
+      return [cpu.run(10_000), cpu.faultAddress];
     };
     for (const offset of [0, 1, 63, 64, 0xfc0, 0xfff]) {
       space.write(memory, new Uint8Array(0x1000).fill(0xa5));

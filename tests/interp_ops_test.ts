@@ -5,7 +5,7 @@ import type { Builder, Value } from "../cpu/ir/builder.ts";
 import { Effect, FIRST_VECTOR_OP, Op, type OpInfo, OPS, Trap } from "../cpu/ir/ops.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
-import { cpuOptions, PASSES, scaled } from "./configuration.ts";
+import { COMPILED, cpuOptions, PASSES, scaled } from "./configuration.ts";
 import { evalPure } from "./ir_oracle.ts";
 import { integer, poolEntry, Random } from "./fuzz/random.ts";
 import { CODE, OpIsa } from "./op_isa.ts";
@@ -44,6 +44,7 @@ class Bench {
   /** Makes all checks. */
   finish(): void {
     for (const check of this.#checks.splice(0)) check();
+    assertEquals(this.cpu.tierInstructions > 0, COMPILED);
   }
 
   /** Makes an instruction; returns its address. */
@@ -63,7 +64,8 @@ class Bench {
     slots[C] = c;
     slots[D] = 0x5555_5555_5555_5555n;
     cpu.pc = pc;
-    const reason = cpu.run(1000);
+    // Near a limit nothing runs compiled.
+    const reason = cpu.run(10_000);
     if (reason !== Trap.SYSCALL) throw new Error(`stopped with ${reason}`);
     return slots[d];
   }

@@ -42,7 +42,7 @@ function execute(lift: (b: Builder) => void, prepare: (cpu: Cpu) => void): [numb
   const cpu = new Cpu(paperIsa(lift), space, cpuOptions(space));
   cpu.pc = PC;
   prepare(cpu);
-  return [cpu.run(1000), cpu];
+  return [cpu.run(10_000), cpu];
 }
 
 const MASK = (1n << 64n) - 1n;
@@ -62,7 +62,7 @@ function forAll(
         u[2] = b;
         u[CARRY] = c;
         cpu.pc = PC;
-        assertEquals(cpu.run(1000), Trap.BREAKPOINT);
+        assertEquals(cpu.run(10_000), Trap.BREAKPOINT);
         check(a, b, c, cpu);
       }
     }

@@ -100,6 +100,8 @@ export class Cpu {
   readonly #stepBlocks = new Map<number, CachedBlock>();
   #pc = 0;
   #pcWritten = false;
+  /** Whether code is compiled now that has to be before it runs; of no use where a limit is so near that none runs. */
+  #compiles = true;
   /** The pc exactly, while it is an address that a number can't hold. */
   #far: bigint | undefined;
   #nextPc = 0;
@@ -354,7 +356,7 @@ export class Cpu {
   /** Code index of the block at `pc`, which is translated if need be; -1 if it can't be fetched. */
   #find(pc: number): number {
     const { lower, upper } = this.#tiers;
-    if (lower && this.#code.forced) this.#tiers.compile(pc, lower);
+    if (lower && this.#code.forced && this.#compiles) this.#tiers.compile(pc, lower);
     const start = this.cache.find(pc);
     if (start < 0) {
       const block = this.translate(pc);
@@ -387,6 +389,7 @@ export class Cpu {
     while (this.#retired < end) {
       const left = end - this.#retired;
       let reason: number, entry: CompiledEntry | undefined;
+      this.#compiles = left >= tierReserve || !this.#code.forced;
       if (left < blockReserve || this.#far !== undefined) reason = this.#step();
       else if ((entry = this.#code.find(this.#pc)) !== undefined) {
         reason = left < tierReserve
@@ -530,7 +533,7 @@ export class Cpu {
         case Exit.FUEL: {
           const block = cache.blockAt(ip);
           this.#pc = ip === block.start ? block.pc : cache.linkTarget(ip);
-          if (!once) this.#tiers.sample(this.#pc, 1);
+          if (!once && this.#compiles) this.#tiers.sample(this.#pc, 1);
           return Stop.LIMIT;
         }
         case Exit.ENTER:
