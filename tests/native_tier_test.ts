@@ -4,12 +4,15 @@ import { Cpu } from "../cpu/engine/cpu.ts";
 import { formRegion } from "../cpu/engine/region/form_region.ts";
 import type { Lift } from "../cpu/engine/region/region.ts";
 import type { TierServices } from "../cpu/engine/tier.ts";
-import { Trap } from "../cpu/ir/ops.ts";
+import type { Builder, Value } from "../cpu/ir/builder.ts";
+import { Effect, mayExit, opNumber, OPS, Slot, Trap } from "../cpu/ir/ops.ts";
 import { Riscv } from "../cpu/riscv/riscv.ts";
 import { WasmTier } from "../cpu/wasm/tier.ts";
 import { planAccesses } from "../ffi/accesses.ts";
+import { OPERATIONS } from "../ffi/emit_ops.ts";
 import { Emitter } from "../ffi/emitter.ts";
 import { EXTENTS, layoutHeader } from "../ffi/layout.ts";
+import type { OpContext } from "../ffi/operation.ts";
 import { formUnit } from "../ffi/unit.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
@@ -17,6 +20,7 @@ import { generate, KINDS } from "./fuzz/generator.ts";
 import { programImage } from "./fuzz/program.ts";
 import { Random } from "./fuzz/random.ts";
 import { nativeTools } from "./native_tools.ts";
+import { CODE, OpIsa } from "./op_isa.ts";
 import { testWith, tool } from "./tools.ts";
 import { assemble, compareCpus, Pair, type PairOptions, useTier } from "./wasm_fuzz.ts";
 
@@ -25,6 +29,29 @@ const CC = ["cc"];
 Deno.test("layout.h is what layout.ts writes", async () => {
   const header = await Deno.readTextFile(new URL("../ffi/native/layout.h", import.meta.url));
   assertEquals(header, layoutHeader(), "run: deno run --allow-write ffi/layout.ts");
+});
+
+Deno.test("mayExit holds for every op at which native code leaves", () => {
+  const operands = { d: 8, a: 10, b: 12, c: 14, j: 0, i: "0ull", immediate: false };
+  let left = false;
+  const leave = () => {
+    left = true;
+    return "";
+  };
+  const nothing = () => {};
+  const context: OpContext = {
+    ...{ get: String, getDouble: String, getVector: String, isDouble: () => false },
+    ...{ set: nothing, setDouble: nothing, setVector: nothing, line: nothing, usesFloat: nothing },
+    ...{ exit: leave, check: leave, checkAtomic: leave, isWord: () => false, system: false },
+  };
+  const found = OPS.filter((op) => {
+    const row = OPERATIONS.get(op.name);
+    left = row === undefined;
+    row?.print(context, operands);
+    return left && op.effect !== Effect.STATE;
+  });
+  assert(found.length > 100);
+  assertEquals(found.filter((op) => !mayExit(op)).map(({ name }) => name), []);
 });
 
 /** The programs of the wasm tier's test that are made for one purpose, by their tests' names. */
@@ -397,6 +424,41 @@ function knock(
   assertEquals(compareCpus(cpus[0], cpus[1], true), []);
   return cpus[1];
 }
+
+/** Its instructions are one block. */
+class Straight extends OpIsa {
+  override lift(builder: Builder, pc: number): number {
+    const lift = this.lifts[(pc - CODE) / 4];
+    if (lift) lift(builder);
+    else builder.trap(Trap.SYSCALL, 4);
+    return 4;
+  }
+}
+
+testWith(CC, "Native tier keeps registers that are written again when it leaves in between", () => {
+  const isa = new Straight(16), spaces = [0, 1].map(() => new AddressSpace(new Arena(1 << 20)));
+  // The constant is folded into the product's instruction, behind which nobody sees the register.
+  isa.lifts.push(
+    (b) => b.write(8, b.imm(0x4100)),
+    (b) => {
+      const pair = (value: Value) => b.vectorOf(value, Slot.ZERO);
+      const low = b.zext32(b.read(8));
+      const product = b.vector(opNumber("vpmullL64"), pair(low), pair(b.read(9)));
+      b.write(8, b.xor(product, b.shru(low, b.imm(8))));
+    },
+  );
+  const cpus = spaces.map((space, i) => {
+    space.map(CODE, 0x1000, 5);
+    const cpu = new Cpu(isa, space, i === 0 ? {} : { tier: tools!.tier(space), heat: 0 });
+    cpu.slots[9] = 3n;
+    cpu.pc = CODE;
+    assertEquals(cpu.run(10_000), Trap.SYSCALL);
+    return cpu;
+  });
+  assertEquals(cpus[0].slots[8], 0xc300n ^ 0x41n);
+  assertEquals(cpus[1].slots[8], cpus[0].slots[8]);
+  assert(cpus[1].tierInstructions > 0);
+});
 
 testWith(CC, "Native tier goes on behind a backdoor call when it was answered at once", () => {
   const cpu = knock(() => true);

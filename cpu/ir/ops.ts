@@ -494,7 +494,10 @@ export function slotsWritten(
   return pairs.includes(1) ? [code[at + 1], code[at + 1] + 1] : [code[at + 1]];
 }
 
+/** Pure ops that native code does not have: it leaves where their instruction begins. */
+const LEFT = /^v(mask\d|shlR|pmul|aes|sha|recipU|rsqrtU)/;
+
 /** Whether execution may leave the block at this op, so that all guest state must be in its slots. */
-export function mayExit(op: OpInfo): boolean {
-  return op.effect !== PURE && op.effect !== STATE;
+export function mayExit({ name, effect }: OpInfo): boolean {
+  return effect === PURE ? LEFT.test(name) : effect !== STATE;
 }
