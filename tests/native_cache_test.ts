@@ -1,4 +1,5 @@
 /** The translation cache, and what else can go wrong around native code. */
+import { createHash } from "node:crypto";
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { formRegion } from "../cpu/engine/region/form_region.ts";
 import { EXIT_PC_SLOT, FUEL_WORD } from "../cpu/engine/tier.ts";
@@ -115,6 +116,21 @@ async function finish(child: Deno.ChildProcess): Promise<Outcome> {
 
 const FORCED = ["-A", "mod.ts", "--tier=native", "--stats", HELLO];
 
+/** Names of what is in a cache: temporary files and entries. */
+function filesIn(folder: string): { temporary: string[]; entries: string[] } {
+  const names = Array.from(Deno.readDirSync(folder), ({ name }) => name);
+  const entries = names.filter((name) => name.endsWith(SUFFIX) && !name.startsWith("tmp-"));
+  return { temporary: names.filter((name) => name.startsWith("tmp-")), entries };
+}
+
+/** Sees that each entry is what its name says. */
+function assertIntact(folder: string): void {
+  for (const name of filesIn(folder).entries) {
+    const digest = createHash("sha256").update(Deno.readFileSync(`${folder}/${name}`));
+    assertEquals(digest.digest("hex"), name.slice(65, 129), name);
+  }
+}
+
 function assertRan({ code, out, err }: Outcome): void {
   // The guest's own status, because nobody answers it.
   assertEquals([code, out], [1, "guest: nobody answers\n"], err);
@@ -128,31 +144,55 @@ testWith(
     withFolder(async (folder) => {
       const children = [start(folder, FORCED), start(folder, FORCED)];
       for (const outcome of await Promise.all(children.map(finish))) assertRan(outcome);
-      const names = Array.from(Deno.readDirSync(folder), ({ name }) => name);
-      assertEquals(names.filter((name) => name.startsWith("tmp-")), []);
+      const { entries, temporary } = filesIn(folder);
+      assertEquals(temporary, []);
+      assertIntact(folder);
       // Both may have stored the helper, of which the bytes and so the names may differ.
-      assert(names.length > 3);
+      assert(entries.length > 3);
     }),
 );
 
 testWith(
   ["cc"],
-  "mod.ts runs native code when every cached file was damaged or a compilation killed",
+  "mod.ts runs native code when others were killed while they compiled into the cache",
   () =>
     withFolder(async (folder) => {
-      const killed = start(folder, FORCED);
-      while ([...Deno.readDirSync(folder)].length === 0) {
-        await new Promise((go) => setTimeout(go, 5));
+      const left = new Set<string>();
+      // While the helper is compiled, or a translation after so many entries.
+      for (const after of [0, 1, 3]) {
+        const killed = start(folder, FORCED);
+        for (;;) {
+          const { entries, temporary } = filesIn(folder);
+          if (entries.length >= after && temporary.some((name) => !left.has(name))) break;
+          await new Promise((go) => setTimeout(go, 2));
+        }
+        killed.kill("SIGKILL");
+        const { signal } = await killed.output();
+        assertEquals(signal, "SIGKILL");
+        for (const name of filesIn(folder).temporary) left.add(name);
       }
-      killed.kill("SIGKILL");
-      await killed.output();
+      assertIntact(folder);
       assertRan(await finish(start(folder, FORCED)));
-      let turn = 0;
-      for (const { name } of Deno.readDirSync(folder)) {
-        if (!name.endsWith(SUFFIX)) continue;
-        FAULTS[turn++ % FAULTS.length][1](`${folder}/${name}`);
-      }
-      assert(turn > 3);
+      assertIntact(folder);
+    }),
+);
+
+testWith(
+  ["cc"],
+  "mod.ts runs native code when every cached file was damaged, or has what another one had",
+  () =>
+    withFolder(async (folder) => {
+      assertRan(await finish(start(folder, FORCED)));
+      const paths = filesIn(folder).entries.map((name) => `${folder}/${name}`);
+      assert(paths.length > 3);
+      paths.forEach((path, i) => FAULTS[i % FAULTS.length][1](path));
+      assertRan(await finish(start(folder, FORCED)));
+      // Whole libraries that can be loaded, of other code.
+      const others = filesIn(folder).entries.map((name) => `${folder}/${name}`)
+        .filter((path) => !isHelper(path));
+      assert(others.length > 2);
+      const contents = others.map((path) => Deno.readFileSync(path));
+      others.forEach((path, i) => Deno.writeFileSync(path, contents[(i + 1) % others.length]));
       assertRan(await finish(start(folder, FORCED)));
     }),
 );
