@@ -27,9 +27,10 @@ export const NATIVE: Configuration = { tier: "native", without: [] };
 
 /**
  * What the gate runs natively, some two minutes: every op, random A64 vector code compared with QEMU, programs that call
- * the backdoor at any place, machines with all that is around them, and traps and page
- * faults of system mode. Besides, the plain run has in native_tier_test the wasm
- * tier's own programs and random ones. `deno task native` runs all functional tests, which takes an hour.
+ * the backdoor at any place, machines with all that is around them, and traps and page faults of
+ * system mode. Besides, the plain run has in native_tier_test the wasm tier's own programs and
+ * random ones. `deno task native` runs all functional tests, which takes half an hour on two
+ * processors.
  */
 const NATIVELY: readonly string[] = [
   ...["configuration_test", "backdoor_run_test", "paper_test", "machine_test"],
@@ -69,13 +70,13 @@ export function environmentOf({ tier, without }: Configuration): Record<string, 
 export const FUNCTIONAL: Readonly<
   Record<string, { where?: (c: Configuration) => boolean; why?: string }>
 > = {
+  programs_test: {},
   differential_test: {},
   wasm_fuzz_test: {
     where: (c) => c.tier !== "interp" && !isPlainWasm(c),
     why: "compares compiled code with the interpreter, wasm if nothing else is asked for",
   },
   cli_test: {},
-  programs_test: {},
   aarch64_fuzz_test: {},
   wasm_tier_test: {
     where: (c) => c.tier !== "interp" && !isPlainWasm(c),
