@@ -117,7 +117,9 @@ export function nativeTier(
       const failed = (message: string) => {
         if (reported) return note(message);
         reported = true;
-        report(`${message}\nThe interpreter executes this code, and whatever else can't be compiled`);
+        report(
+          `${message}\nThe interpreter executes this code, and whatever else can't be compiled`,
+        );
       };
       try {
         const { ready } = await openNative(arena, { note: failed, ...jobs, wait: true, level: 1 });

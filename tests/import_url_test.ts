@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { VERSION } from "../version.ts";
 import { type Loopback, readPackage, serveLoopback, serveRegistry } from "./registry.ts";
+import { testWith } from "./tools.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const TYPES: Record<string, string> = {
@@ -92,6 +93,34 @@ Deno.test("mod.ts runs a machine from bytes when it is imported by URL", async (
   assertEquals(JSON.parse(result.stdout), { reason: "exit", calls: true });
   assert(site.requests.includes("/mod.ts"));
 });
+
+testWith(
+  ["cc"],
+  "mod.ts fetches the native helper's source when it is imported by URL",
+  async () => {
+    await using site = serveCheckout();
+    await using here = await scratch();
+    const program = decodeURIComponent(new URL("guest/bin/riscv64/hello", ROOT).pathname);
+    await Deno.writeTextFile(
+      `${here.work}/use.ts`,
+      `import { Machine } from "${site.url}mod.ts";
+     const program = "${program}";
+     const machine = await Machine.user({ program, tier: "native", stdout: () => {} });
+     await machine.run();
+     console.log(machine.stats().tiers.native);
+     await machine.close();
+    `,
+    );
+    const env = { TRAPDOOR_CACHE: `${here.work}/native`, PATH: Deno.env.get("PATH")! };
+    const { code, stdout, stderr } = await here.deno(["run", "-A", "use.ts"], {
+      ...NO_REGISTRY,
+      ...env,
+    });
+    assertEquals(code, 0, stderr);
+    assert(Number(stdout) > 0.9, stdout + stderr);
+    assert(site.requests.includes("/ffi/native/helper.c"));
+  },
+);
 
 Deno.test("mod.ts runs a program when it is started by URL with a callback module by URL", async () => {
   await using site = serveCheckout();
