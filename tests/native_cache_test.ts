@@ -3,7 +3,9 @@ import { createHash } from "node:crypto";
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { formRegion } from "../cpu/engine/region/form_region.ts";
 import { EXIT_PC_SLOT, FUEL_WORD } from "../cpu/engine/tier.ts";
+import { Builder } from "../ffi/builder.ts";
 import { Cache, sha256 } from "../ffi/cache.ts";
+import { Compiler } from "../ffi/compiler.ts";
 import { Emitter } from "../ffi/emitter.ts";
 import { Helper, HelperError } from "../ffi/helper.ts";
 import { SUFFIX } from "../ffi/platform.ts";
@@ -154,6 +156,29 @@ testWith(
 
 testWith(
   ["cc"],
+  "Builder.build gives everybody their own when several compile the same and other code into one cache",
+  () =>
+    withFolder(async (folder) => {
+      const open = () =>
+        Builder.open(new Cache(folder), Compiler.find((name) => Deno.env.get(name)));
+      const builders = await Promise.all([open(), open()]);
+      const mark = (n: number) => `mark ${n} of this code`;
+      const text = (n: number) => `const char mark[] __attribute__((used)) = "${mark(n)}";\n`;
+      const paths = await Promise.all(Array.from({ length: 12 }, (_, i) => {
+        const builder = builders[i % 2];
+        return builder.build(builder.unitJob(text(i >> 1), 0, 1));
+      }));
+      paths.forEach((path, i) => {
+        const made = new TextDecoder("latin1").decode(Deno.readFileSync(path));
+        assertStringIncludes(made, mark(i >> 1));
+      });
+      assertIntact(folder);
+      assertEquals(filesIn(folder).temporary, []);
+    }),
+);
+
+testWith(
+  ["cc"],
   "mod.ts runs native code when others were killed while they compiled into the cache",
   () =>
     withFolder(async (folder) => {
@@ -161,8 +186,9 @@ testWith(
       // While the helper is compiled, or a translation after so many entries.
       for (const after of [0, 1, 3]) {
         const killed = start(folder, FORCED);
-        for (;;) {
+        for (let tries = 0;; tries++) {
           const { entries, temporary } = filesIn(folder);
+          assert(tries < 20_000, "nothing is compiled");
           if (entries.length >= after && temporary.some((name) => !left.has(name))) break;
           await new Promise((go) => setTimeout(go, 2));
         }
