@@ -27,10 +27,9 @@ export const NATIVE: Configuration = { tier: "native", without: [] };
 
 /**
  * What the gate runs natively, some two minutes: every op, random A64 vector code compared with QEMU, programs that call
- * the backdoor at any place, machines with all that is around them, and traps and page faults of
- * system mode. Besides, the plain run has in native_tier_test the wasm tier's own programs and
- * random ones. `deno task native` runs all functional tests, which takes half an hour on two
- * processors.
+ * the backdoor at any place, machines with all that is around them, and traps and page faults of system mode. Besides,
+ * the plain run has in native_tier_test the wasm tier's own programs and random ones. `deno task native` runs all
+ * functional tests, which takes half an hour on two processors.
  */
 const NATIVELY: readonly string[] = [
   ...["configuration_test", "backdoor_run_test", "paper_test", "machine_test"],
