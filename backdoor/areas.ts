@@ -5,7 +5,7 @@
  */
 import { type AddressSpace, Prot } from "../mmu/address_space.ts";
 import { type AreaAddresses, type ChannelLayout, channelLayout, writeConfig } from "./layout.ts";
-import { type ChannelGeometry, Config } from "./protocol.ts";
+import { type ChannelGeometry, Config, Ring } from "./protocol.ts";
 import { EventRing } from "./ring.ts";
 
 /** The areas, by the names of the files that show them. */
@@ -28,6 +28,11 @@ export class ChannelAreas {
   readonly data: readonly Uint8Array<ArrayBuffer>[];
   /** Each client's ring. */
   readonly rings: readonly EventRing[];
+  /** The rings' heads, so many words apart, as the guest has written them: a ring is empty if it equals its tail. */
+  readonly heads: Int32Array<ArrayBuffer>;
+  readonly headStride: number;
+  /** The rings' tails, as the host has them. */
+  readonly tails: Int32Array<ArrayBuffer>;
   readonly #memory: AddressSpace;
 
   /**
@@ -57,13 +62,12 @@ export class ChannelAreas {
       const start = addresses.data + client * clientDataSize;
       return memory.arena.m8.subarray(start, start + clientDataSize);
     });
+    const ring = addresses.data + ringOffset;
+    this.heads = memory.arena.m32.subarray((ring + Ring.HEAD) >>> 2);
+    this.headStride = ringStride >>> 2;
+    this.tails = new Int32Array(maxClients);
     this.rings = clients.map((client) =>
-      new EventRing(
-        memory.arena,
-        client,
-        addresses.data + ringOffset + client * ringStride,
-        ringSize,
-      )
+      new EventRing(memory.arena, client, ring + client * ringStride, ringSize, this.tails)
     );
     this.#writeConfig();
   }

@@ -36,16 +36,24 @@ export class EventRing {
   readonly #buffer: number = 0;
   readonly #size: number = 0;
   readonly #views: (Uint8Array<ArrayBuffer> | undefined)[] = [];
-  /** Bytes ever drained, modulo 2^32, as a signed word. */
-  #tail = 0;
+  /** Bytes ever drained, modulo 2^32, as signed words: of all clients. */
+  readonly #tails: Int32Array<ArrayBuffer>;
   #draining = false;
 
   /**
    * @param address Guest address of the ring's header, a multiple of 8.
    * @param size Bytes of its buffer, a power of two.
+   * @param tails The host's tails, by client; from here on only the ring writes its own.
    */
-  constructor(arena: Arena, client: number, address: number, size: number) {
+  constructor(
+    arena: Arena,
+    client: number,
+    address: number,
+    size: number,
+    tails: Int32Array<ArrayBuffer>,
+  ) {
     this.#client = client;
+    this.#tails = tails;
     this.#m8 = arena.m8;
     this.#m32 = arena.m32;
     this.#head = (address + HEAD) >>> 2;
@@ -56,20 +64,20 @@ export class EventRing {
 
   /** Whether the guest has written since the last drain. */
   get pending(): boolean {
-    return this.#m32[this.#head] !== this.#tail;
+    return this.#m32[this.#head] !== this.tail;
   }
 
   /** Bytes ever drained, modulo 2^32, as a signed word; to be written only when the memory is another one's. */
   get tail(): number {
-    return this.#tail;
+    return this.#tails[this.#client];
   }
   set tail(value: number) {
-    this.#tail = value | 0;
+    this.#tails[this.#client] = value;
   }
 
   /** Begins anew with an empty ring, for freshly mapped memory. */
   restart(): void {
-    this.#tail = 0;
+    this.tail = 0;
     this.#m32[this.#head] = 0;
     this.#m32[this.#tailWord] = 0;
   }
@@ -83,32 +91,32 @@ export class EventRing {
     if (this.#draining) return true;
     const m32 = this.#m32, size = this.#size, buffer = this.#buffer;
     const head = m32[this.#head];
-    const count = (head - this.#tail) >>> 0;
+    const count = (head - this.tail) >>> 0;
     if (count === 0) {
       // The guest may have written there: for it, too, the ring is empty now.
       m32[this.#tailWord] = head;
       return true;
     }
     if (count > size || (head & 7) !== 0) {
-      this.#reset(sink, head, `its head is ${head >>> 0}, its tail ${this.#tail >>> 0}`);
+      this.#reset(sink, head, `its head is ${head >>> 0}, its tail ${this.tail >>> 0}`);
       return true;
     }
     this.#draining = true;
     try {
-      while (this.#tail !== head) {
-        const position = this.#tail & (size - 1);
+      while (this.tail !== head) {
+        const position = this.tail & (size - 1);
         const word = (buffer + position) >>> 2;
         const length = m32[word], command = m32[word + 1] >>> 0;
         if (
           length < RECORD_HEADER || (length & 7) !== 0 || position + length > size ||
-          length > ((head - this.#tail) >>> 0)
+          length > ((head - this.tail) >>> 0)
         ) {
           this.#reset(sink, head, `a record at offset ${position} claims ${length >>> 0} bytes`);
           return true;
         }
         // The record counts as drained whatever its callback does.
-        this.#tail = (this.#tail + length) | 0;
-        m32[this.#tailWord] = this.#tail;
+        this.tail = (this.tail + length) | 0;
+        m32[this.#tailWord] = this.tail;
         if (command === PAD) continue;
         const payload = this.#view(position + RECORD_HEADER, length - RECORD_HEADER);
         if (!sink.event(cpu, this.#client, command, payload)) return false;
@@ -130,7 +138,7 @@ export class EventRing {
   }
 
   #reset(sink: EventSink, head: number, reason: string): void {
-    this.#tail = head;
+    this.tail = head;
     this.#m32[this.#tailWord] = head;
     sink.corrupt(this.#client, reason);
   }

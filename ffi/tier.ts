@@ -250,9 +250,8 @@ export class NativeTier implements SystemTier {
       const next = helper.run(from);
       if (next >= 0) return next;
       if (next === FAR) return Number(this.#arena.q[EXIT_PC_SLOT]);
-      const at = words[CALL_PC], bytes = words[CALL_BYTES];
-      from = at + bytes | 0;
-      if (this.#services.answer!(at, bytes) !== 0 || words[FUEL] < 0) return from;
+      from = words[CALL_PC] + words[CALL_BYTES] | 0;
+      if (this.#services.answer!() !== 0 || words[FUEL] < 0) return from;
     }
   }
 

@@ -7,7 +7,7 @@ import { Machine, type RunResult } from "../machine/machine.ts";
 import { FakeGuest } from "./backdoor_fake.ts";
 import { CONFIGURED } from "./configuration.ts";
 
-const EXIT = 93;
+const EXIT = 93, GETPPID = 173;
 const TRANSPORTS = ["instruction", "doorbell"] as const;
 type Transport = typeof TRANSPORTS[number];
 
@@ -193,6 +193,28 @@ for (const transport of TRANSPORTS) {
     assert(performance.now() - start < 2000);
   });
 }
+
+Deno.test("a loop is compiled when each of its turns makes a call or a system call", async () => {
+  for (const ends of ["call", "ecall"]) {
+    const program = guest("instruction", (p, call) => {
+      p.li("s1", 1).label("loop");
+      if (ends === "call") call();
+      else p.li("a7", GETPPID).plain("ecall");
+      // Far from what the interpreter executes until it looks where it is.
+      for (let i = 0; i < 50; i++) p.i("addi", "s1", "s1", 1);
+      p.j("loop");
+    });
+    await using machine = await Machine.user({
+      program: program.elf(),
+      memory: 1 << 24,
+      tier: "auto",
+      backdoor: { call: () => 0 },
+    });
+    await machine.run(3_000_000);
+    const { tiers } = machine.stats();
+    assert((tiers["interp"] ?? 0) < 0.7, `${ends}: ${JSON.stringify(tiers)}`);
+  }
+});
 
 Deno.test("quietStore writes what controlStore would when no doorbell is hit", () => {
   const guests = [0, 1].map(() => new FakeGuest({ call: () => 0 }));

@@ -64,6 +64,8 @@ const TIER_RESERVE = 4096;
 const HEAT = 2;
 /** Instructions in the lower tier, by stays that end at an address or began there, until the upper tier gets it. */
 const UPPER_HEAT = 8 * TIER_FUEL;
+/** In place of the code index of a backdoor call: there is none; its address and length are in the cell `EXIT_PC_SLOT`. */
+const NO_CALL = -1, CALL_IN_CELL = -2;
 const STATE_SLOTS = [
   Slot.FP_FLAGS,
   Slot.FP_RM,
@@ -105,11 +107,15 @@ export class Cpu {
   /** The pc exactly, while it is an address that a number can't hold. */
   #far: bigint | undefined;
   #nextPc = 0;
+  /** Code index of the backdoor call of compiled code that is being answered, or one of the two below. */
+  #callAt = NO_CALL;
   /** Code index at which to go on if the pc is still `#resumePc`. */
   #resumeIp = -1;
   #resumePc = 0;
   #resumeGeneration = 0;
   #retired = 0;
+  /** Instructions of the interpreter until it is looked where it is: over stays, as calls and system calls end many. */
+  #untilSample = MAX_FUEL;
   readonly #code: UserTiering;
   readonly #tiers: Tiers<number, undefined>;
   /** Counts changes of translated code. */
@@ -148,12 +154,8 @@ export class Cpu {
       this.words,
       {
         step: (codeIndex) => this.#interp.step(codeIndex),
-        backdoor: (codeIndex) => {
-          const { code } = this.cache;
-          const pc = code[codeIndex + 5] * TWO32 + (code[codeIndex + 4] >>> 0);
-          return this.#answerBackdoor(pc, code[codeIndex + 3]);
-        },
-        answer: (pc, bytes) => this.#answerBackdoor(pc, bytes),
+        backdoor: (codeIndex) => this.#answerBackdoor(codeIndex),
+        answer: () => this.#answerBackdoor(CALL_IN_CELL),
         count: (executed) => this.#retired += executed,
         arrive: (pc) => this.#arrive(pc),
       },
@@ -172,6 +174,7 @@ export class Cpu {
     };
     this.cache.onFlush = () => {
       this.#changes++;
+      this.#code.changed();
       this.#tiers.dropPages(0, Infinity);
     };
     space.onRightsLost = () => {
@@ -180,6 +183,7 @@ export class Cpu {
     };
     space.onCodeChange = (first, last) => {
       this.#changes++;
+      this.#code.changed();
       this.#tiers.dropPages(first, last);
       this.cache.invalidate(first, last);
     };
@@ -202,11 +206,12 @@ export class Cpu {
 
   /** Address of the current instruction (of the trapping one, after a trap), as a signed number. */
   get pc(): number {
-    return this.#pc;
+    return this.#callAt === NO_CALL ? this.#pc : this.#callPc();
   }
   /** Goes on at another address. */
   set pc(value: number) {
     this.#pc = value;
+    this.#callAt = NO_CALL;
     this.#far = undefined;
     this.#pcWritten = true;
   }
@@ -250,7 +255,7 @@ export class Cpu {
 
   /** Value of a register, unsigned. @throws {RangeError} For an unknown name. */
   getRegister(name: string): bigint {
-    if (name === "pc") return this.#far ?? BigInt.asUintN(this.isa.xlen, BigInt(this.#pc));
+    if (name === "pc") return this.#far ?? BigInt.asUintN(this.isa.xlen, BigInt(this.pc));
     return this.#registers.get(name);
   }
 
@@ -364,7 +369,7 @@ export class Cpu {
       return block?.start ?? -1;
     }
     // Compiled code may have come or gone since the block was last used.
-    this.#code.mark(pc);
+    this.#code.mark(pc, start);
     return start;
   }
 
@@ -403,7 +408,10 @@ export class Cpu {
           ip = this.#find(this.#pc);
           if (ip < 0) return this.#fetchFault(this.#pc);
         }
-        reason = this.#execute(ip, Math.min(left - blockReserve, MAX_FUEL));
+        const start = this.#pc, before = this.#untilSample;
+        reason = this.#execute(ip, Math.max(Math.min(left - blockReserve, before), 0));
+        // Of a stay that was one of many the start is as hot as the end.
+        if (this.#untilSample > before && before < MAX_FUEL) this.#tiers.sample(start, 1);
       }
       if (reason !== Stop.LIMIT) return reason;
     }
@@ -438,15 +446,33 @@ export class Cpu {
   }
 
   /** Answers a backdoor call of compiled code: 0 if it goes on, else the run loop does. */
-  #answerBackdoor(pc: number, bytes: number): number {
+  #answerBackdoor(at: number): number {
     const changes = this.#changes;
-    this.#pc = pc;
-    this.#nextPc = pc + bytes;
+    // Its address is found out if somebody asks: that takes as long as the rest.
+    this.#callAt = at;
     const goes = this.onBackdoor();
-    if (goes && !this.#pcWritten && changes === this.#changes) return 0;
+    if (!goes || this.#pcWritten || changes !== this.#changes) return this.#leaveCall(at, goes);
+    this.#callAt = NO_CALL;
+    return 0;
+  }
+
+  /** Leaves compiled code after a backdoor call. */
+  #leaveCall(at: number, goes: boolean): number {
+    const pc = this.#callPc(at);
+    const bytes = at === CALL_IN_CELL ? this.words[EXIT_PC_SLOT * 2 + 1] : this.cache.code[at + 3];
+    if (!this.#pcWritten) this.#pc = pc;
+    this.#callAt = NO_CALL;
+    this.#nextPc = pc + bytes;
     if (goes) this.finishTrap();
     this.#leaving = goes ? Stop.LIMIT : Trap.BACKDOOR;
     return 1;
+  }
+
+  /** Address of the backdoor call of compiled code that is being answered. */
+  #callPc(at = this.#callAt): number {
+    if (at === CALL_IN_CELL) return this.words[EXIT_PC_SLOT * 2];
+    const { code } = this.cache;
+    return code[at + 5] * TWO32 + (code[at + 4] >>> 0);
   }
 
   #runTraced(end: number, trace: (pc: number) => void): number {
@@ -473,6 +499,7 @@ export class Cpu {
       this.#tiers.startFuel = fuel;
       const exit = interp.run(ip, fuel);
       this.#retired += fuel - interp.fuel;
+      this.#untilSample -= fuel - interp.fuel;
       fuel = interp.fuel;
       ip = interp.ip;
       switch (exit) {
@@ -533,7 +560,10 @@ export class Cpu {
         case Exit.FUEL: {
           const block = cache.blockAt(ip);
           this.#pc = ip === block.start ? block.pc : cache.linkTarget(ip);
-          if (!once && this.#compiles) this.#tiers.sample(this.#pc, 1);
+          if (!once) {
+            this.#untilSample = MAX_FUEL;
+            if (this.#compiles) this.#tiers.sample(this.#pc, 1);
+          }
           return Stop.LIMIT;
         }
         case Exit.ENTER:

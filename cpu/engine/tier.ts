@@ -39,8 +39,8 @@ export interface TierServices {
    * means that compiled code must leave (to an address that it need not name).
    */
   backdoor(codeIndex: number): number;
-  /** User mode, and only there: the same for the call at a guest address, by an instruction of so many bytes. */
-  answer?(pc: number, bytes: number): number;
+  /** User mode, and only there: the same for a call whose address and length are the words of the cell {@linkcode EXIT_PC_SLOT}. */
+  answer?(): number;
   /** Says that there is no code for a region any more, by its key. */
   dropped(key: number): void;
   /** The block at a guest address, of at most `limit` instructions if given; undefined if nothing can be fetched there. */

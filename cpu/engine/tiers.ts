@@ -92,7 +92,7 @@ export interface Executor {
   /** Answers a backdoor call; see `TierServices.backdoor`. */
   backdoor(codeIndex: number): number;
   /** See `TierServices.answer`; in user mode. */
-  answer?(pc: number, bytes: number): number;
+  answer?(): number;
   /** See `TierServices.reach`; in system mode. */
   reach?(lo: number, hi: number, how: number): number;
   /** Counts instructions that were executed. */

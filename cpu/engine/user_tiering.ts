@@ -35,6 +35,8 @@ export class UserTiering implements TieredCode<number, undefined> {
   readonly #jumps: Int32Array;
   /** Whether everything is compiled at its first execution. */
   readonly forced: boolean;
+  /** Where there is nothing to compile, such as a system call's instruction. */
+  readonly #declined = new Set<number>();
   readonly #heat = [new Map<number, number>(), new Map<number, number>()] as const;
 
   constructor(cache: CodeCache, translator: UserTranslator, jumps: Int32Array, forced: boolean) {
@@ -45,6 +47,7 @@ export class UserTiering implements TieredCode<number, undefined> {
   }
 
   heat(pc: number, level: 0 | 1, by: number): number {
+    if (this.#declined.has(pc)) return 0;
     const map = this.#heat[level];
     if (by === -Infinity) {
       map.delete(pc);
@@ -69,7 +72,7 @@ export class UserTiering implements TieredCode<number, undefined> {
   }
 
   wants(pc: number, tier: CompilingTier): boolean {
-    return this.tierOf(pc) !== tier && !this.tiers.upper?.has(pc);
+    return !this.#declined.has(pc) && this.tierOf(pc) !== tier && !this.tiers.upper?.has(pc);
   }
 
   /** The tier that runs what is at a guest address, if one has it. */
@@ -125,12 +128,20 @@ export class UserTiering implements TieredCode<number, undefined> {
     return pages;
   }
 
-  decline(): void {}
+  decline(pc: number): void {
+    if (this.#declined.size >= MAX_SAMPLES) this.#declined.clear();
+    this.#declined.add(pc);
+  }
+
+  /** The guest's code changed. */
+  changed(): void {
+    this.#declined.clear();
+  }
+
   attached(): void {}
   detached(): void {}
 
-  mark(pc: number): void {
-    const start = this.#cache.find(pc);
+  mark(pc: number, start = this.#cache.find(pc)): void {
     const { code } = this.#cache, tier = this.tierOf(pc);
     if (start < 0) return;
     if (tier) code[start] = Op.enter;

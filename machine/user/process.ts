@@ -145,9 +145,12 @@ export class UserProcess {
         store.hi = hi;
         return Hooked.LEAVE;
       };
+      const answerCall = channel.answerer(backdoor);
       cpu.onBackdoor = () => {
-        const answer = this.#answer = channel.instruction(backdoor);
-        return answer === 0 && --this.#credit > 0;
+        const answer = answerCall();
+        if (answer === 0 && --this.#credit > 0) return true;
+        this.#answer = answer;
+        return false;
       };
       options.backdoor.addFiles(this.#linux, channel, backdoor, options.backdoorPath);
     }
