@@ -33,6 +33,8 @@ import { BACKDOOR_SLOT, type VirtBoard } from "./virt.ts";
 const CHANNEL_ROOM = 0x800_0000;
 /** Communication controller, other. */
 const PCI_CLASS = 0x07_8000;
+/** V8 takes it for a constant, but not what is imported. */
+const CALL = Kind.CALL;
 /** Bytes of a control slot's image, as CALL_BLOCK reads and writes it. */
 const IMAGE = Control.DOORBELL;
 /** Of an offset in a control slot. */
@@ -154,13 +156,12 @@ export class SystemBackdoor implements Stateful {
         },
       })
     );
-    const { channel } = this, cpus = this.#cpus, { words } = cpu;
+    const answerers = this.#cpus.map((caller) => this.channel.answerer(caller));
+    const cpus = this.#cpus, { words } = cpu, [{ kind }] = cpus;
     cpu.onBackdoor = () => {
-      const caller = cpus[cpu.current.hart.id];
+      const { id } = cpu.current.hart;
       // A call, by far the most frequent request, needs nothing of what others do.
-      const answer = words[caller.kind] === Kind.CALL
-        ? channel.instruction(caller)
-        : this.#instruction(caller);
+      const answer = words[kind] === CALL ? answerers[id]() : this.#instruction(cpus[id]);
       if (answer === 0) return true;
       this.answer = answer;
       return false;
