@@ -36,7 +36,9 @@ export class EventRing {
   readonly #buffer: number = 0;
   readonly #size: number = 0;
   readonly #views: (Uint8Array<ArrayBuffer> | undefined)[] = [];
-  /** Bytes ever drained, modulo 2^32, as signed words: of all clients. */
+  /** Bytes ever drained, modulo 2^32, as a signed word. */
+  #tail = 0;
+  /** The same of all clients, for who looks whether a ring is empty; up to date but while it is drained. */
   readonly #tails: Int32Array<ArrayBuffer>;
   #draining = false;
 
@@ -64,14 +66,15 @@ export class EventRing {
 
   /** Whether the guest has written since the last drain. */
   get pending(): boolean {
-    return this.#m32[this.#head] !== this.tail;
+    return this.#m32[this.#head] !== this.#tail;
   }
 
   /** Bytes ever drained, modulo 2^32, as a signed word; to be written only when the memory is another one's. */
   get tail(): number {
-    return this.#tails[this.#client];
+    return this.#tail;
   }
   set tail(value: number) {
+    this.#tail = value | 0;
     this.#tails[this.#client] = value;
   }
 
@@ -103,25 +106,26 @@ export class EventRing {
     }
     this.#draining = true;
     try {
-      while (this.tail !== head) {
-        const position = this.tail & (size - 1);
+      while (this.#tail !== head) {
+        const position = this.#tail & (size - 1);
         const word = (buffer + position) >>> 2;
         const length = m32[word], command = m32[word + 1] >>> 0;
         if (
           length < RECORD_HEADER || (length & 7) !== 0 || position + length > size ||
-          length > ((head - this.tail) >>> 0)
+          length > ((head - this.#tail) >>> 0)
         ) {
           this.#reset(sink, head, `a record at offset ${position} claims ${length >>> 0} bytes`);
           return true;
         }
         // The record counts as drained whatever its callback does.
-        this.tail = (this.tail + length) | 0;
-        m32[this.#tailWord] = this.tail;
+        this.#tail = (this.#tail + length) | 0;
+        m32[this.#tailWord] = this.#tail;
         if (command === PAD) continue;
         const payload = this.#view(position + RECORD_HEADER, length - RECORD_HEADER);
         if (!sink.event(cpu, this.#client, command, payload)) return false;
       }
     } finally {
+      this.#tails[this.#client] = this.#tail;
       this.#draining = false;
     }
     return true;
