@@ -11,7 +11,7 @@ import {
   type UserMachineOptions,
 } from "./machine/machine.ts";
 import { cacheDirectory } from "./ffi/cache_directory.ts";
-import { ALL_PASSES, type PassOptions } from "./cpu/ir/builder.ts";
+import { ALL_PASSES, type PassOptions } from "./cpu/ir/block.ts";
 import { statsLines } from "./cli/stats.ts";
 import { SYSTEM_FLAGS, SYSTEM_HELP, SYSTEM_STRINGS } from "./cli/system_options.ts";
 import { MAX_GUEST_BYTES } from "./mmu/arena.ts";
@@ -429,6 +429,8 @@ async function run({ values, flags, program }: Parsed): Promise<number> {
     stdout: "inherit",
     stderr: "inherit",
     signalled: true,
+    // Callbacks have no such function.
+    disassembly: false,
   };
   const backdoor = demo ? new URL("./guest/demo/callbacks.ts", import.meta.url) : one("backdoor");
   if (backdoor !== undefined) options.backdoor = backdoor;

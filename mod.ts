@@ -25,7 +25,7 @@ export * from "./backdoor/define.ts";
 export { BackdoorModuleError, type ModuleFailure } from "./backdoor/callbacks.ts";
 export type { ErrorPolicy } from "./backdoor/channel.ts";
 export type { ChannelGeometry } from "./backdoor/protocol.ts";
-export type { PassOptions } from "./cpu/ir/builder.ts";
+export type { PassOptions } from "./cpu/ir/block.ts";
 export type { TierStats } from "./cpu/engine/tier.ts";
 export type { RunStats } from "./machine/stats.ts";
 export type { RegisterInfo } from "./cpu/isa/isa.ts";

@@ -37,14 +37,15 @@ export async function compileProgram(
   const { NativeError, openAhead } = await import("../ffi/native.ts");
   try {
     const elf = parseElf(bytes, name, TARGETS);
-    const memory = new AddressSpace(new Arena(1 << 30)), { isa, abi } = await targetOf(elf).load();
+    const memory = new AddressSpace(new Arena(1 << 30)), target = targetOf(elf);
+    const { abi } = await target.load();
     const program = loadProgram(memory, elf, {
       argv: [name],
       envp: [],
       execfn: name,
       hwcap: abi.hwcap,
     });
-    const cpu = new Cpu(isa, memory);
+    const cpu = new Cpu(await target.loadIsa(), memory);
     const roots = [elf.entry, ...functionSymbols(elf)].map((pc) => pc + program.bias);
     const { sha256 } = await import("../ffi/cache.ts");
     return await openAhead(memory.arena, {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Cpu } from "../cpu/engine/cpu.ts";
+import type { UserCpu } from "../cpu/engine/user_cpu.ts";
 import type { WasmDump } from "../cpu/wasm/tier.ts";
 import { MachineError } from "./program.ts";
 
@@ -26,7 +26,7 @@ const address = (pc: number) => BigInt.asUintN(64, BigInt(pc)).toString(16);
  * @param directory Is created if it is not there.
  * @throws {MachineError} If it can't be; later, if a file can't be written.
  */
-export function wasmDump(directory: string, cpu: Pick<Cpu, "disassemble">): WasmDump {
+export function wasmDump(directory: string, cpu: Pick<UserCpu, "disassemble">): WasmDump {
   const written = new Map<number, number>();
   attempt(`create ${directory}`, () => Deno.mkdirSync(directory, { recursive: true }));
   return {

@@ -7,8 +7,8 @@ import { BackdoorModuleError } from "../backdoor/callbacks.ts";
 import type { ErrorPolicy } from "../backdoor/channel.ts";
 import { type ChannelGeometry, DEFAULT_BASE_PATH } from "../backdoor/protocol.ts";
 import type { CallbackModule } from "../backdoor/types.ts";
-import { Cpu } from "../cpu/engine/cpu.ts";
-import { ALL_PASSES, type PassOptions } from "../cpu/ir/builder.ts";
+import { UserCpu } from "../cpu/engine/user_cpu.ts";
+import { ALL_PASSES, type PassOptions } from "../cpu/ir/block.ts";
 import type { RegisterInfo } from "../cpu/isa/isa.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena, CODE_OFFSET } from "../mmu/arena.ts";
@@ -17,7 +17,6 @@ import { MachineError, readProgram } from "./program.ts";
 import { type RunStats, tierFigures, tierShares } from "./stats.ts";
 import { type InputSource, type OutputSink, streamsOf } from "./streams.ts";
 import { targetOf, TARGETS } from "./targets.ts";
-import { instructionLine } from "./trace.ts";
 import { Translations } from "./translations.ts";
 import { HostError } from "./user/errno.ts";
 import { ElfError, parseElf } from "./user/elf.ts";
@@ -86,6 +85,11 @@ export interface UserMachineOptions {
    * anew; nothing is kept if absent or if permissions are missing.
    */
   cache?: string;
+  /**
+   * Whether {@linkcode MachineCpu.disassemble} is needed; true if absent. Without it a program whose translated code is
+   * in {@linkcode UserMachineOptions.cache} starts sooner, because the translator is not loaded.
+   */
+  disassembly?: boolean;
   /** Parts of the host to replace: clock, random numbers, files. */
   host?: Partial<Host>;
 }
@@ -184,7 +188,11 @@ export interface MachineCpu {
   register(name: string): RegisterInfo;
   /** A copy of all guest state but memory, to compare or keep. */
   snapshot(): BigInt64Array;
-  /** The instruction at a guest address: bytes, word and assembly text. */
+  /**
+   * The instruction at a guest address: bytes, word and assembly text.
+   *
+   * @throws {Error} If {@linkcode UserMachineOptions.disassembly} is false.
+   */
   disassemble(pc: number): { length: number; bits: number; text: string };
 }
 
@@ -255,7 +263,7 @@ export class Machine extends EventTarget {
           );
         }
       }
-      const { isa, abi } = await target.load();
+      const { state, abi } = await target.load();
       const program = loadProgram(memory, elf, {
         argv,
         envp,
@@ -274,17 +282,20 @@ export class Machine extends EventTarget {
       const finding = keeps
         ? Translations.of(options.cache!, bytes, target.translator, variant, options.note)
         : undefined;
-      const trace = options.trace;
-      const cpu: Cpu = new Cpu(isa, memory, {
+      const { trace, tier } = options;
+      const instructionLine = trace && (await import("./trace.ts")).instructionLine;
+      const cpu: UserCpu = new UserCpu(state, memory, {
+        loadIsa: () => target.loadIsa(),
         seconds: () => host.clock.monotonic() / 1000,
         passes: { ...ALL_PASSES, ...options.passes },
-        ...(options.tier === "wasm" || options.tier === "native" ? { heat: 0 } : {}),
-        trace: trace && ((pc) => trace(instructionLine(cpu, pc, 8))),
+        ...(tier === "wasm" || tier === "native" ? { heat: 0 } : {}),
+        trace: trace && ((pc) => trace(instructionLine!(cpu, pc, 8))),
       });
+      if (options.disassembly !== false || trace || tier === "native") await cpu.complete();
       const translations = await finding;
       if (translations) {
         const stored = await translations.read();
-        if (stored) cpu.restoreCode(stored);
+        if (stored && !cpu.restoreCode(stored)) await cpu.loadVectors();
         closers.push(async () => {
           if (!cpu.cache.worthStoring) return;
           await translations.write(
@@ -303,7 +314,7 @@ export class Machine extends EventTarget {
       };
       // Most programs need neither the backdoor nor the compiler, which would double the start-up of a small one.
       const addTier = async () => {
-        const { WasmTier } = await import("../cpu/wasm/tier.ts");
+        const [{ WasmTier }] = await Promise.all([import("../cpu/wasm/tier.ts"), cpu.complete()]);
         const { dumpWasm } = options;
         const dump = dumpWasm === undefined
           ? {}

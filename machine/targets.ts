@@ -3,14 +3,16 @@
  *
  * @module
  */
-import type { Isa } from "../cpu/isa/isa.ts";
+import type { Isa, IsaState } from "../cpu/isa/isa.ts";
 import type { Abi } from "./user/abi.ts";
 import type { Elf, ElfTarget } from "./user/elf.ts";
 
 /** An instruction set, its executables and its ABI. */
 export interface Target extends ElfTarget {
-  /** Makes the instruction set, and has its Linux ABI; their modules are loaded only now. */
-  load(): Promise<{ isa: Isa; abi: Abi }>;
+  /** Its registers and its Linux ABI, whose modules are loaded only now. */
+  load(): Promise<{ state: IsaState; abi: Abi }>;
+  /** Makes the whole instruction set; the same for its modules. */
+  loadIsa(): Promise<Isa>;
   /** Rooms with what translates its code. */
   translator: readonly string[];
 }
@@ -21,31 +23,37 @@ const RISCV = {
   machine: EM_RISCV,
   translator: ["cpu/ir", "cpu/isa", "cpu/riscv"],
 };
-const riscv = async (xlen: 32 | 64) => {
-  const [{ Riscv }, { RISCV32_ABI, RISCV64_ABI }] = await Promise.all([
-    import("../cpu/riscv/riscv.ts"),
-    import("./user/riscv_abi.ts"),
-  ]);
-  return { isa: new Riscv(xlen), abi: xlen === 64 ? RISCV64_ABI : RISCV32_ABI };
-};
-const aarch64 = async () => {
-  const [{ Aarch64 }, { AARCH64_ABI }] = await Promise.all([
-    import("../cpu/aarch64/aarch64.ts"),
-    import("./user/aarch64_abi.ts"),
-  ]);
-  return { isa: new Aarch64(), abi: AARCH64_ABI };
+const riscv = (xlen: 32 | 64) => ({
+  load: async () => {
+    const [{ RiscvState }, { RISCV32_ABI, RISCV64_ABI }] = await Promise.all([
+      import("../cpu/riscv/state.ts"),
+      import("./user/riscv_abi.ts"),
+    ]);
+    return { state: new RiscvState(xlen), abi: xlen === 64 ? RISCV64_ABI : RISCV32_ABI };
+  },
+  loadIsa: async () => new (await import("../cpu/riscv/riscv.ts")).Riscv(xlen),
+});
+const AARCH64 = {
+  load: async () => {
+    const [{ Aarch64State }, { AARCH64_ABI }] = await Promise.all([
+      import("../cpu/aarch64/state.ts"),
+      import("./user/aarch64_abi.ts"),
+    ]);
+    return { state: new Aarch64State(), abi: AARCH64_ABI };
+  },
+  loadIsa: async () => new (await import("../cpu/aarch64/aarch64.ts")).Aarch64(),
 };
 
 /** All of them. */
 export const TARGETS: readonly Target[] = [
-  { ...RISCV, name: "riscv64", class: 64, load: () => riscv(64) },
-  { ...RISCV, name: "riscv32", class: 32, load: () => riscv(32) },
+  { ...RISCV, name: "riscv64", class: 64, ...riscv(64) },
+  { ...RISCV, name: "riscv32", class: 32, ...riscv(32) },
   {
     machine: EM_AARCH64,
     translator: ["cpu/ir", "cpu/isa", "cpu/aarch64"],
     name: "aarch64",
     class: 64,
-    load: aarch64,
+    ...AARCH64,
   },
 ];
 

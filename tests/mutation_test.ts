@@ -223,8 +223,8 @@ class Bench {
   }
 
   static async of(bits: 32 | 64): Promise<Bench> {
-    const { isa, abi } = await TARGETS.find((target) => target.class === bits)!.load();
-    return new Bench(isa, abi);
+    const target = TARGETS.find((target) => target.class === bits)!;
+    return new Bench(await target.loadIsa(), (await target.load()).abi);
   }
 
   async run(bytes: Uint8Array): Promise<ProcessEnd> {

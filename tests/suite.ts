@@ -93,6 +93,7 @@ export const FUNCTIONAL: Readonly<
     why: "analyses regions, and executes none",
   },
   configuration_test: {},
+  startup_test: {},
   stored_code_test: {},
   translations_test: {
     where: () => false,

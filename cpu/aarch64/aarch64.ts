@@ -6,30 +6,19 @@
 import type { Builder } from "../ir/builder.ts";
 import { Trap } from "../ir/ops.ts";
 import { BitRange, Compiled, Decoder, type Fields } from "../isa/decoder.ts";
-import type { Disassembly, Fetch, Isa, RegisterInfo } from "../isa/isa.ts";
+import type { Disassembly, Fetch, Isa } from "../isa/isa.ts";
 import { A64_ATOMIC } from "./a64_atomic.ts";
 import { A64_BRANCH } from "./a64_branch.ts";
 import { A64_DATA } from "./a64_data.ts";
 import { A64_MEMORY } from "./a64_memory.ts";
 import { assemblyText } from "./disassembler.ts";
-import { FLOAT_STYLE, FPCR_SLOT } from "./fp_lifter.ts";
 import { FP_ROWS } from "./fp.ts";
 import { type A64Row, FIELDS, Lifter } from "./lifter.ts";
 import { SIMD_ARITH_ROWS } from "./simd_arith.ts";
 import { SIMD_MEMORY_ROWS } from "./simd_memory.ts";
 import { SIMD_MOVE_ROWS } from "./simd_move.ts";
 import { SIMD_SHIFT_ROWS } from "./simd_shift.ts";
-import {
-  BACKDOOR_ROLES,
-  readFpsrSlots,
-  readNzcv,
-  readVector,
-  registers,
-  SLOT_COUNT,
-  writeFloatControl,
-  writeNzcv,
-  writeVector,
-} from "./state.ts";
+import { Aarch64State } from "./state.ts";
 
 /** Every encoding; the first matching row counts. Vector immediates come before shifts. */
 const makeRows = (): A64Row[] => [
@@ -39,13 +28,7 @@ const makeRows = (): A64Row[] => [
 ];
 
 /** The A64 instruction set at EL0. */
-export class Aarch64 implements Isa {
-  readonly name = "aarch64";
-  readonly xlen = 64;
-  readonly registers: readonly RegisterInfo[] = registers();
-  readonly slotCount = SLOT_COUNT;
-  readonly floatStyle = FLOAT_STYLE;
-  readonly backdoor = BACKDOOR_ROLES;
+export class Aarch64 extends Aarch64State implements Isa {
   // Made when first needed: a program whose code was translated in an earlier run never does.
   #decoder: Decoder<A64Row> | undefined;
   readonly #lifter = new Lifter();
@@ -88,17 +71,5 @@ export class Aarch64 implements Isa {
       ? assemblyText(found.row, found.fields, pc)
       : `.inst 0x${(bits >>> 0).toString(16).padStart(8, "0")}`;
     return { length: 4, bits, text };
-  }
-
-  readSpecial(name: string, slots: BigInt64Array): bigint {
-    if (name === "nzcv") return readNzcv(slots);
-    if (name[0] === "v") return readVector(Number(name.slice(1)), slots);
-    return name === "fpcr" ? slots[FPCR_SLOT] : readFpsrSlots(slots);
-  }
-
-  writeSpecial(name: string, value: bigint, slots: BigInt64Array): void {
-    if (name === "nzcv") writeNzcv(value, slots);
-    else if (name[0] === "v") writeVector(Number(name.slice(1)), value, slots);
-    else writeFloatControl(name, value, slots);
   }
 }

@@ -8,18 +8,12 @@
  * @module
  */
 import type { Builder, Value } from "../ir/builder.ts";
-import { Fp, FpStyle, Op, opNumber, Slot } from "../ir/ops.ts";
+import { Fp, Op, opNumber, Slot } from "../ir/ops.ts";
 import type { FieldInfo, Fields, Row } from "../isa/decoder.ts";
+import { FLOAT_STYLE, FPCR_SLOT, V_BASE } from "./state.ts";
 
-export { Fp, Op, opNumber, Slot };
+export { FLOAT_STYLE, Fp, FPCR_SLOT, Op, opNumber, Slot, V_BASE };
 export type { Fields, Value };
-
-/** First slot of V0; V1 is two slots on, and so forth. */
-export const V_BASE = 64;
-/** Slot of FPCR, as it was written. */
-export const FPCR_SLOT = 128;
-/** What `Slot.FP_STYLE` is while FPCR is 0. */
-export const FLOAT_STYLE: number = FpStyle.PROPAGATE | FpStyle.TINY_BEFORE | FpStyle.NAN_TO_ZERO;
 
 /** Context of a lift, as far as these rows use it. Register 31 is the zero register, or the stack pointer in `xsp`. */
 export interface FpContext {

@@ -6,9 +6,8 @@
  *
  * @module
  */
-import { Slot } from "../ir/ops.ts";
-import type { BackdoorRoles, RegisterInfo } from "../isa/isa.ts";
-import { FPCR_SLOT, V_BASE } from "./fp_lifter.ts";
+import { FpStyle, Slot } from "../ir/encoding.ts";
+import type { BackdoorRoles, IsaState, RegisterInfo } from "../isa/isa.ts";
 
 /** Slot of X0; X1 to X30 follow, and SP. */
 export const X_BASE = 1;
@@ -26,6 +25,12 @@ export const RIGHT_SLOT = 36;
 export const TPIDR_SLOT = 37;
 /** High half of what a load-exclusive pair loaded. */
 export const EXCLUSIVE_HIGH_SLOT = 38;
+/** First slot of V0; V1 is two slots on, and so forth. */
+export const V_BASE = 64;
+/** Slot of FPCR, as it was written. */
+export const FPCR_SLOT = 128;
+/** What `Slot.FP_STYLE` is while FPCR is 0. */
+export const FLOAT_STYLE: number = FpStyle.PROPAGATE | FpStyle.TINY_BEFORE | FpStyle.NAN_TO_ZERO;
 /** Slots that hold AArch64 state: the last is FPCR's. */
 export const SLOT_COUNT: number = FPCR_SLOT + 4;
 
@@ -117,4 +122,26 @@ export function writeFloatControl(name: string, value: bigint, slots: BigInt64Ar
     slots[Slot.FP_STYLE] = 7n ^ (kept >> 25n & 1n) ^ (kept >> 26n & 1n) << 3n;
   }
   slots[Slot.FP_FAST] = slots[Slot.FP_RM] === 0n && (slots[Slot.FP_FLAGS] & 1n) !== 0n ? 1n : 0n;
+}
+
+/** The registers, without what translates code. */
+export class Aarch64State implements IsaState {
+  readonly name = "aarch64";
+  readonly xlen = 64;
+  readonly registers: readonly RegisterInfo[] = registers();
+  readonly slotCount = SLOT_COUNT;
+  readonly floatStyle = FLOAT_STYLE;
+  readonly backdoor = BACKDOOR_ROLES;
+
+  readSpecial(name: string, slots: BigInt64Array): bigint {
+    if (name === "nzcv") return readNzcv(slots);
+    if (name[0] === "v") return readVector(Number(name.slice(1)), slots);
+    return name === "fpcr" ? slots[FPCR_SLOT] : readFpsrSlots(slots);
+  }
+
+  writeSpecial(name: string, value: bigint, slots: BigInt64Array): void {
+    if (name === "nzcv") writeNzcv(value, slots);
+    else if (name[0] === "v") writeVector(Number(name.slice(1)), value, slots);
+    else writeFloatControl(name, value, slots);
+  }
 }

@@ -4,8 +4,9 @@
  * @module
  */
 import { type Arena, CODE_OFFSET, GUEST_OFFSET } from "../../mmu/arena.ts";
-import { type IrBlock } from "../ir/builder.ts";
-import { Op, WORDS } from "../ir/ops.ts";
+import type { IrBlock } from "../ir/block.ts";
+import { WORDS } from "../ir/encoding.ts";
+import { OpNumber as Op } from "../ir/op_numbers.ts";
 import { MAX_STORED_BYTES, relocate, storeCode, StoredCode } from "./stored_code.ts";
 
 /** A block in the cache. */
@@ -117,10 +118,12 @@ export class CodeCache {
    * Takes the blocks of an earlier run: of the guest code that is in memory now, as the translator makes them now.
    *
    * @param bytes What {@linkcode store} returned.
-   * @returns The guest pages that they come from.
+   * @returns The guest pages that they come from, and whether they have ops on vectors.
    * @throws {RangeError} If the bytes have another format, or the cache is not empty.
    */
-  restore(bytes: Uint8Array<ArrayBuffer>): ReadonlySet<number> {
+  restore(
+    bytes: Uint8Array<ArrayBuffer>,
+  ): { readonly pages: ReadonlySet<number>; readonly vectors: boolean } {
     if (this.#used !== FIRST) throw new RangeError("Cannot restore code: there is some already");
     const stored = new StoredCode(bytes, FIRST), pages = this.#unlinkedPages;
     if (stored.end > this.#limit) throw new RangeError("Cannot restore code: it is too long");
@@ -136,7 +139,7 @@ export class CodeCache {
       pages.add(Math.floor(pc / (1 << PAGE_SHIFT)));
       pages.add(Math.floor((pc + stored.bytes(i) - 1) / (1 << PAGE_SHIFT)));
     }
-    return pages;
+    return { pages, vectors: stored.vectors };
   }
 
   /** A stored block that nobody has asked for yet. */

@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { Slot } from "../ir/ops.ts";
-import type { Isa, RegisterInfo } from "../isa/isa.ts";
+import { Slot } from "../ir/encoding.ts";
+import type { IsaState, RegisterInfo } from "../isa/isa.ts";
 
 /** The registers of one instruction set in the slots of a CPU; the pc is not among them. */
 export class RegisterFile {
-  readonly #isa: Isa;
+  readonly #isa: IsaState;
   readonly #slots: BigInt64Array;
   readonly #registers = new Map<string, RegisterInfo>();
 
-  constructor(isa: Isa, slots: BigInt64Array) {
+  constructor(isa: IsaState, slots: BigInt64Array) {
     this.#isa = isa;
     this.#slots = slots;
     for (const register of isa.registers) {

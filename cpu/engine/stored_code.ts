@@ -6,7 +6,7 @@
  *
  * | part    | words                                                     |
  * |---------|-----------------------------------------------------------|
- * | header  | magic, blocks, words of records, bytes of `pcs`           |
+ * | header  | magic, blocks, words of records, bytes of `pcs`, vectors  |
  * | blocks  | six words each: pc low, pc high, start, count, bytes, pcs |
  * | records | as in the code cache                                      |
  * | insns   | a byte a record                                           |
@@ -14,12 +14,13 @@
  *
  * @module
  */
-import type { IrBlock } from "../ir/builder.ts";
-import { Op, WORDS } from "../ir/ops.ts";
+import type { IrBlock } from "../ir/block.ts";
+import { WORDS } from "../ir/encoding.ts";
+import { OpNumber as Op } from "../ir/op_numbers.ts";
 
-/** To be changed with the format, and with what of a block {@linkcode Cpu.lift} decides. */
-const MAGIC = 0x5444_0001;
-const HEADER = 4;
+/** To be changed with the format, and with what of a block {@linkcode Translator} decides. */
+const MAGIC = 0x5444_0002;
+const HEADER = 5;
 const ENTRY = 6;
 /** Most bytes of records that are stored: what comes later in a run is a small part of it. */
 export const MAX_STORED_BYTES = 4 << 20;
@@ -42,7 +43,7 @@ export function relocate(code: Int32Array, end: number, by: number): void {
  */
 export function storeCode(blocks: Iterable<IrBlock>, base: number): Uint8Array<ArrayBuffer> {
   const chosen: IrBlock[] = [], starts = new Map<number, number>();
-  let words = 0, pcs = 0;
+  let words = 0, pcs = 0, vectors = 0;
   for (const block of blocks) {
     if ((words + block.code.length) * 4 > MAX_STORED_BYTES) break;
     chosen.push(block);
@@ -54,7 +55,6 @@ export function storeCode(blocks: Iterable<IrBlock>, base: number): Uint8Array<A
   const out = new Uint8Array(insnsAt + words / WORDS + pcs);
   const all = new Int32Array(out.buffer, 0, codeAt + words);
   const code = all.subarray(codeAt);
-  all.set([MAGIC, chosen.length, words, pcs]);
   let entry = HEADER, insn = insnsAt, pcAt = insnsAt + words / WORDS;
   for (const block of chosen) {
     const start = starts.get(block.pc)!, end = start + block.code.length;
@@ -62,6 +62,7 @@ export function storeCode(blocks: Iterable<IrBlock>, base: number): Uint8Array<A
     all[entry + 5] = pcAt;
     entry += ENTRY;
     code.set(block.code, start);
+    for (let at = start; at < end; at += WORDS) if (code[at] >= Op.VECTORS) vectors = 1;
     relocate(code, end, base + start);
     for (let at = end - WORDS; code[at] === Op.link; at -= WORDS) {
       const target = starts.get(code[at + 5] * TWO32 + (code[at + 4] >>> 0));
@@ -74,6 +75,7 @@ export function storeCode(blocks: Iterable<IrBlock>, base: number): Uint8Array<A
     insn += block.insns.length;
     for (const pc of block.pcs) out[pcAt++] = (pc - block.pc) / 2;
   }
+  all.set([MAGIC, chosen.length, words, pcs, vectors]);
   return out;
 }
 
@@ -85,6 +87,8 @@ export class StoredCode {
   readonly code: Int32Array;
   /** Code index after the last record. */
   readonly end: number;
+  /** Whether there are ops on vectors. */
+  readonly vectors: boolean;
   readonly #base: number;
   readonly #bytes: Uint8Array;
   readonly #entries: Int32Array;
@@ -97,13 +101,18 @@ export class StoredCode {
    */
   constructor(bytes: Uint8Array<ArrayBuffer>, base: number) {
     const head = bytes.length < HEADER * 4 ? 0 : HEADER;
-    const [magic, count, words, pcs] = new Int32Array(bytes.buffer, bytes.byteOffset, head);
+    const [magic, count, words, pcs, vectors] = new Int32Array(
+      bytes.buffer,
+      bytes.byteOffset,
+      head,
+    );
     const codeAt = HEADER + count * ENTRY;
     if (magic !== MAGIC || bytes.length !== (codeAt + words) * 4 + words / WORDS + pcs) {
       throw new RangeError("Cannot use stored code: it has another format");
     }
     this.count = count;
     this.end = base + words;
+    this.vectors = vectors !== 0;
     this.#base = base;
     this.#bytes = bytes;
     const all = new Int32Array(bytes.buffer, bytes.byteOffset, codeAt + words);

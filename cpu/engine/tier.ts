@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { IrBlock } from "../ir/builder.ts";
+import type { IrBlock } from "../ir/block.ts";
 import type { Region, RegionBlock } from "./region/region.ts";
 
 /** Figures of a compiling tier; keys as `--stats=json` prints them. */

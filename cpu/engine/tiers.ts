@@ -8,9 +8,9 @@
  *
  * @module
  */
-import type { IrBlock } from "../ir/builder.ts";
+import type { IrBlock } from "../ir/block.ts";
 import type { CodeCache } from "./code_cache.ts";
-import { collectRegions } from "./region/batch.ts";
+import type { collectRegions } from "./region/batch.ts";
 import type { Lift, RegionBlock, RegionOptions } from "./region/region.ts";
 import { type CodePlace, type CompilingTier, FUEL_WORD, type TierServices } from "./tier.ts";
 
@@ -137,6 +137,8 @@ export interface TiersOptions {
 export class Tiers<P, R> {
   lower: CompilingTier | undefined;
   upper: CompilingTier | undefined;
+  /** Forms regions; there before the first tier. */
+  collect: typeof collectRegions | undefined;
   /** Instructions executed by both, and by the upper one. */
   instructions = 0;
   upperInstructions = 0;
@@ -185,10 +187,11 @@ export class Tiers<P, R> {
   /**
    * Adds a tier; a second one gets what is hottest in the first.
    *
-   * @throws {Error} If there are two.
+   * @throws {Error} If there are two, or nothing that forms regions.
    */
   add<T extends CompilingTier>(factory: (services: TierServices) => T): T {
     if (this.upper) throw new Error(`Cannot add a tier: there is ${this.upper.name} already`);
+    if (!this.collect) throw new Error("Cannot add a tier: the CPU has no translator");
     const executor = this.#executor, { answer, reach } = executor;
     const tier: T = factory({
       step: (codeIndex) => executor.step(codeIndex),
@@ -260,7 +263,7 @@ export class Tiers<P, R> {
 
   #compile(place: P, source: CodeSource<P, R>, tier: CompilingTier): void {
     const { lift, wanted, options, install, key } = source;
-    const regions = collectRegions(source.pc, lift, wanted, options);
+    const regions = this.collect!(source.pc, lift, wanted, options);
     if (regions.length === 0) return this.#code.decline(place);
     const placed = new Map<IrBlock, number>();
     const { generation } = this.#cache;

@@ -4,8 +4,8 @@
  * @module
  */
 import { PAGE_SIZE } from "../../mmu/arena.ts";
-import type { IrBlock } from "../ir/builder.ts";
-import { Op } from "../ir/ops.ts";
+import type { IrBlock } from "../ir/block.ts";
+import { OpNumber as Op } from "../ir/op_numbers.ts";
 import type { CachedBlock, CodeCache } from "./code_cache.ts";
 import type { CodePlace, CompilingTier } from "./tier.ts";
 import type { CodeSource, CompiledEntry, TieredCode, Tiers } from "./tiers.ts";

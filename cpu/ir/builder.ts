@@ -7,39 +7,13 @@
  *
  * @module
  */
+import { ALL_PASSES, type IrBlock, type PassOptions } from "./block.ts";
 import { Effect, FIELDS, JumpHint, mayExit, Op, OPS, Slot, SLOT_COUNT, WORDS } from "./ops.ts";
+
+export { ALL_PASSES, type IrBlock, MAX_BLOCK_INSNS, type PassOptions } from "./block.ts";
 
 /** A value: a slot (0 and up) or a constant of this builder (negative). */
 export type Value = number;
-
-/** Switches of what the builder and its passes may do; all on by default. */
-export interface PassOptions {
-  /** Follow constants through registers and fold ops on them. */
-  fold: boolean;
-  /** Let an op write its register directly instead of through a temporary. */
-  retarget: boolean;
-  /** Drop writes that nothing can see. */
-  dead: boolean;
-}
-
-/** Every pass on. */
-export const ALL_PASSES: PassOptions = { fold: true, retarget: true, dead: true };
-
-/** A finished block, not yet placed in a code cache. */
-export interface IrBlock {
-  /** Guest address of the first instruction. */
-  pc: number;
-  /** Bytes of guest code, from `pc` on. */
-  bytes: number;
-  /** Guest instructions. */
-  count: number;
-  /** Records, `WORDS` words each; successors in `c` and `j` are word indices of `link` records in here. */
-  code: Int32Array;
-  /** For each record: index of its guest instruction. */
-  insns: Uint8Array;
-  /** For each guest instruction: its address. */
-  pcs: number[];
-}
 
 /**
  * By op: how many slots it writes from `d` on; which of a (1), b (2), c (4) it reads, and which of them are pairs;
@@ -65,9 +39,6 @@ function makeTables(): void {
 
 const TWO32 = 0x1_0000_0000;
 const NOTHING: Value[] = [];
-
-/** Longest block, in guest instructions. */
-export const MAX_BLOCK_INSNS = 64;
 
 // What the foldable ops compute, on signed 64-bit values.
 type Eval = (a: bigint, b: bigint) => bigint;

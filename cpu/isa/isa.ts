@@ -12,7 +12,7 @@ export interface RegisterInfo {
   readonly name: string;
   /** Other names, such as "x10". */
   readonly aliases: readonly string[];
-  /** Slot of its value; -1: computed by the ISA, see {@linkcode Isa.readSpecial}. */
+  /** Slot of its value; -1: computed by the ISA, see {@linkcode IsaState.readSpecial}. */
   readonly slot: number;
   /** Width in bits: at most 64 with a slot, at most 128 without. */
   readonly bits: number;
@@ -43,8 +43,8 @@ export interface Disassembly {
   readonly text: string;
 }
 
-/** An instruction set. */
-export interface Isa {
+/** What there is of an instruction set when nothing is translated: registers and what they are for. */
+export interface IsaState {
   /** Name, such as "riscv64". */
   readonly name: string;
   /** Bits of a general-purpose register. */
@@ -57,6 +57,14 @@ export interface Isa {
   readonly floatStyle?: number;
   /** Registers of the backdoor instruction. */
   readonly backdoor: BackdoorRoles;
+  /** Value of a register that has no slot of its own. */
+  readSpecial(name: string, slots: BigInt64Array): bigint;
+  /** Writes a register that has no slot of its own. */
+  writeSpecial(name: string, value: bigint, slots: BigInt64Array): void;
+}
+
+/** An instruction set. */
+export interface Isa extends IsaState {
   /**
    * Lifts the instruction at `pc` into the builder, which has begun it.
    *
@@ -66,8 +74,4 @@ export interface Isa {
   lift(builder: Builder, pc: number, fetch: Fetch): number;
   /** Assembly text of the instruction at `pc`. */
   disassemble(pc: number, fetch: Fetch): Disassembly;
-  /** Value of a register that has no slot of its own. */
-  readSpecial(name: string, slots: BigInt64Array): bigint;
-  /** Writes a register that has no slot of its own. */
-  writeSpecial(name: string, value: bigint, slots: BigInt64Array): void;
 }

@@ -5,7 +5,7 @@
  */
 import type { Builder } from "../ir/builder.ts";
 import { BitRange, Compiled, Decoder, type Fields } from "../isa/decoder.ts";
-import type { Disassembly, Fetch, Isa, RegisterInfo } from "../isa/isa.ts";
+import type { Disassembly, Fetch, Isa } from "../isa/isa.ts";
 import { assemblyText } from "./disassembler.ts";
 import { FIELDS, Lifter, type RvRow } from "./lifter.ts";
 import { RV_A } from "./rv_a.ts";
@@ -17,7 +17,7 @@ import { gated, RV_PRIVILEGED } from "./rv_priv.ts";
 import { RV_ZB, RV_ZICOND } from "./rv_zb.ts";
 import { RV_ZICBO } from "./rv_zicbo.ts";
 import { RV_ZICSR } from "./rv_zicsr.ts";
-import { BACKDOOR_ROLES, readFloatCsr, registers, SLOT_COUNT, writeFloatCsr } from "./state.ts";
+import { RiscvState } from "./state.ts";
 
 /** 32-bit encodings of every extension; the first matching row counts. */
 const makeRows = (): RvRow[] => [
@@ -29,11 +29,7 @@ let made: readonly RvRow[] | undefined;
 const allRows = () => made ??= makeRows();
 
 /** A RISC-V instruction set of one register width. */
-export class Riscv implements Isa {
-  readonly name: string;
-  readonly registers: readonly RegisterInfo[];
-  readonly slotCount = SLOT_COUNT;
-  readonly backdoor = BACKDOOR_ROLES;
+export class Riscv extends RiscvState implements Isa {
   // Made when first needed: a program whose code was translated in an earlier run never does.
   #decoder: Decoder<RvRow> | undefined;
   #compressed: Decoder<RvRow> | undefined;
@@ -41,9 +37,8 @@ export class Riscv implements Isa {
   readonly #system: boolean;
 
   /** @param system Whether it is for system mode: with privileged instructions. */
-  constructor(readonly xlen: 32 | 64, system = false) {
-    this.name = `riscv${xlen}`;
-    this.registers = registers(xlen);
+  constructor(xlen: 32 | 64, system = false) {
+    super(xlen);
     this.#system = system;
     this.#lifter = new Lifter(xlen);
   }
@@ -117,13 +112,5 @@ export class Riscv implements Isa {
       ? assemblyText(found.row, found.fields, pc, this.xlen)
       : `.${length}byte 0x${(bits >>> 0).toString(16)}`;
     return { length, bits, text };
-  }
-
-  readSpecial(name: string, slots: BigInt64Array): bigint {
-    return readFloatCsr(name, slots);
-  }
-
-  writeSpecial(name: string, value: bigint, slots: BigInt64Array): void {
-    writeFloatCsr(name, value, slots);
   }
 }

@@ -6,8 +6,8 @@
  *
  * @module
  */
-import type { BackdoorRoles, RegisterInfo } from "../isa/isa.ts";
-import { Slot } from "../ir/ops.ts";
+import type { BackdoorRoles, IsaState, RegisterInfo } from "../isa/isa.ts";
+import { Slot } from "../ir/encoding.ts";
 
 /** ABI names of x0 to x31. */
 export const X_NAMES: readonly string[] = [
@@ -69,4 +69,25 @@ export function writeFloatCsr(name: string, value: bigint, slots: BigInt64Array)
   if (name === "frm") slots[Slot.FP_RM] = value & 7n;
   if (name === "fcsr") slots[Slot.FP_RM] = value >> 5n & 7n;
   slots[Slot.FP_FAST] = slots[Slot.FP_RM] === 0n && (slots[Slot.FP_FLAGS] & 1n) !== 0n ? 1n : 0n;
+}
+
+/** Registers of one width, without what translates code. */
+export class RiscvState implements IsaState {
+  readonly name: string;
+  readonly registers: readonly RegisterInfo[];
+  readonly slotCount = SLOT_COUNT;
+  readonly backdoor = BACKDOOR_ROLES;
+
+  constructor(readonly xlen: 32 | 64) {
+    this.name = `riscv${xlen}`;
+    this.registers = registers(xlen);
+  }
+
+  readSpecial(name: string, slots: BigInt64Array): bigint {
+    return readFloatCsr(name, slots);
+  }
+
+  writeSpecial(name: string, value: bigint, slots: BigInt64Array): void {
+    writeFloatCsr(name, value, slots);
+  }
 }

@@ -5,9 +5,9 @@
  */
 import type { BackdoorChannel, ChannelStats } from "../../backdoor/channel.ts";
 import type { BackdoorCpu } from "../../backdoor/cpu.ts";
-import { type Cpu, Stop } from "../../cpu/engine/cpu.ts";
+import { Stop, type UserCpu } from "../../cpu/engine/user_cpu.ts";
 import { Hooked } from "../../cpu/engine/interpreter/slow_memory.ts";
-import { Trap } from "../../cpu/ir/ops.ts";
+import { Trap } from "../../cpu/ir/encoding.ts";
 import type { AddressSpace } from "../../mmu/address_space.ts";
 import type { LinuxCpu } from "./abi.ts";
 import type { addBackdoorFiles } from "./backdoor_files.ts";
@@ -18,7 +18,7 @@ import { Signal, SignalCode, signalName } from "./signals.ts";
 /** What a process is made of. */
 export interface ProcessOptions extends Omit<LinuxOptions, "cpu"> {
   /** The CPU, on the same memory. */
-  cpu: Cpu;
+  cpu: UserCpu;
   /** The backdoor, and what adds its files; nobody answers without one. */
   backdoor: { channel: BackdoorChannel; addFiles: typeof addBackdoorFiles } | undefined;
   /** Guest path of the channel's files. */
@@ -64,7 +64,7 @@ const STOPPING: readonly number[] = [
 
 /** One guest process. */
 export class UserProcess {
-  readonly cpu: Cpu;
+  readonly cpu: UserCpu;
   readonly memory: AddressSpace;
   /** Milliseconds spent waiting, not running. */
   idleMilliseconds = 0;
@@ -282,6 +282,8 @@ export class UserProcess {
       switch (why) {
         case Stop.LIMIT:
           return undefined;
+        case Stop.UNTRANSLATED:
+          return cpu.complete();
         case Trap.BACKDOOR:
         case Stop.HOOK: {
           let answer = this.#answer;

@@ -5,10 +5,10 @@
  * @module
  */
 import type { Arena } from "../../../mmu/arena.ts";
-import { Effect, FIRST_VECTOR_OP, OPS, Slot, Trap } from "../../ir/ops.ts";
+import { Slot, Trap } from "../../ir/encoding.ts";
 import type { SlowPath } from "./slow_memory.ts";
 import type { SoftFloat } from "../softfloat/softfloat.ts";
-import { VectorOps } from "../vector/vector.ts";
+import type { VectorOps } from "../vector/vector.ts";
 
 // deno-fmt-ignore -- op numbers, written by `deno task ops`
 const enum Op {
@@ -95,7 +95,8 @@ export class RareOps {
   readonly #slow: SlowPath;
   readonly #float: SoftFloat;
   readonly #host: RareHost;
-  readonly #vector: VectorOps;
+  /** Ops on vectors, once they are loaded. */
+  vector: VectorOps | undefined;
 
   constructor(arena: Arena, slow: SlowPath, float: SoftFloat, host: RareHost) {
     this.#q = arena.q;
@@ -104,12 +105,10 @@ export class RareOps {
     this.#slow = slow;
     this.#float = float;
     this.#host = host;
-    this.#vector = new VectorOps(arena, slow, float);
   }
 
   /** Executes the record at `ip` of `code`; false if it faulted (see {@linkcode SlowPath}). */
   execute(code: Int32Array, ip: number): boolean {
-    if (code[ip] >= FIRST_VECTOR_OP) return this.#executeVector(code, ip);
     const q = this.#q, u = this.#u, r = this.#r, fp = this.#float;
     const d = code[ip + 1], a = code[ip + 2], b = code[ip + 3], c = code[ip + 4], j = code[ip + 5];
     const al = r[a << 1], bl = r[b << 1], rm = j & 7, boxed = j >>> 3 & 1;
@@ -380,16 +379,10 @@ export class RareOps {
       case Op.gate:
         return this.#host.system!(c, d, a, b, j);
       default:
-        throw new Error(`Cannot execute op ${code[ip]} at code index ${ip}: not in the op table`);
+        if (this.vector) return this.vector.execute(code, ip);
+        throw new Error(`Cannot execute op ${code[ip]} at code index ${ip}: it is not loaded`);
     }
     return bad === 0 ? true : this.#slow.fault(Trap.ILLEGAL, 0, 0);
-  }
-
-  #executeVector(code: Int32Array, ip: number): boolean {
-    if (this.#vector.execute(code, ip)) return true;
-    // Memory has said why it faulted; else the rounding mode is invalid.
-    const { effect } = OPS[code[ip]];
-    return effect === Effect.FLOAT ? this.#slow.fault(Trap.ILLEGAL, 0, 0) : false;
   }
 
   /** High 64 bits of the unsigned product of two slots, from four 32-bit products. */

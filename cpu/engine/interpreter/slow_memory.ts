@@ -5,7 +5,7 @@
  * @module
  */
 import { type AddressSpace } from "../../../mmu/address_space.ts";
-import { Trap } from "../../ir/ops.ts";
+import { Trap } from "../../ir/encoding.ts";
 
 /** What a store hook says. */
 export const Hooked = {

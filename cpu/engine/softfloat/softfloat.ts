@@ -8,7 +8,7 @@
  * @module
  */
 import type { Arena } from "../../../mmu/arena.ts";
-import { Slot } from "../../ir/ops.ts";
+import { Slot } from "../../ir/encoding.ts";
 import { LaneUnit } from "./lanes.ts";
 
 export type { FloatViews } from "./core.ts";

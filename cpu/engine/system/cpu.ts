@@ -15,6 +15,7 @@ import type { Isa, RegisterInfo } from "../../isa/isa.ts";
 import { type HartServices, type PrivilegedHart, Walk } from "../../isa/system.ts";
 import { type CachedBlock, CodeCache } from "../code_cache.ts";
 import { Exit } from "../exits.ts";
+import { collectRegions } from "../region/batch.ts";
 import { fresh } from "../region/fresh.ts";
 import { Interpreter, JUMP_BANK_ENTRIES, JUMPS_WORD } from "../interpreter/interp.ts";
 import { makeRun } from "../interpreter/interp_loop_soft.ts";
@@ -33,7 +34,8 @@ import {
   type SystemTier,
   type TierServices,
 } from "../tier.ts";
-import { StayEnd, Tiers } from "../tiers.ts";
+import { type CompiledEntry, StayEnd, Tiers } from "../tiers.ts";
+import { VectorOps } from "../vector/vector.ts";
 import type { CodePlace, Mapping, PlaceCode } from "./code.ts";
 
 /** Why {@linkcode SystemCpu.run} returned. */
@@ -201,6 +203,8 @@ export class SystemCpu {
         worthwhile: WORTHWHILE,
       },
     );
+    this.#tiers.collect = collectRegions;
+    rare.vector = new VectorOps(arena, this.#memory, float);
     for (const [id, tlb] of tlbs.entries()) {
       const hart = options.makeHart(id, {
         slots: q,

@@ -8,7 +8,7 @@ import { Page } from "../../../mmu/address_space.ts";
 import { PAGE_SHIFT, PAGE_SIZE } from "../../../mmu/arena.ts";
 import type { Bus, MmioDevice } from "../../../mmu/bus.ts";
 import type { Tlb } from "../../../mmu/softmmu.ts";
-import { Trap } from "../../ir/ops.ts";
+import { Trap } from "../../ir/encoding.ts";
 import { Access, type PrivilegedHart, Walk } from "../../isa/system.ts";
 import type { SlowPath } from "../interpreter/slow_memory.ts";
 import { Reach } from "../tier.ts";

@@ -9,7 +9,7 @@
  */
 import { Page } from "../../../mmu/address_space.ts";
 import { type Arena, PAGE_SHIFT, PAGE_SIZE } from "../../../mmu/arena.ts";
-import { FIRST_VECTOR_OP, Fp, OPS, Slot } from "../../ir/ops.ts";
+import { Effect, FIRST_VECTOR_OP, Fp, OPS, Slot, Trap } from "../../ir/ops.ts";
 import { fresh } from "../region/fresh.ts";
 import { SlowMemory, type SlowPath } from "../interpreter/slow_memory.ts";
 import type { SoftFloat } from "../softfloat/softfloat.ts";
@@ -159,12 +159,15 @@ export class VectorOps {
     };
   }
 
-  /** Executes the record at `ip` of `code`; false if it faulted, as {@linkcode SlowPath} says, or is illegal. */
+  /** Executes the record at `ip` of `code`; false if it faulted (see {@linkcode SlowPath}). */
   execute(code: Int32Array, ip: number): boolean {
     const index = code[ip] - FIRST_VECTOR_OP;
     let op = this.#ops[index];
     if (op === undefined) this.#ops[index] = op = this.#make(OPS[code[ip]].name);
-    return op(code[ip + 1], code[ip + 2], code[ip + 3], code[ip + 4], code[ip + 5]);
+    if (op(code[ip + 1], code[ip + 2], code[ip + 3], code[ip + 4], code[ip + 5])) return true;
+    // Memory has said why it faulted; else the rounding mode is invalid.
+    const { effect } = OPS[code[ip]];
+    return effect === Effect.FLOAT ? this.#slow.fault(Trap.ILLEGAL, 0, 0) : false;
   }
 
   /** Says that a result was saturated. */
