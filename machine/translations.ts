@@ -16,8 +16,8 @@ const MAX_ENTRIES = 64;
 const SUFFIX = ".code";
 
 /**
- * What the translator is: size and time of its files, as a checkout may be edited; in a bundle, where it may be in any
- * file, of all of them.
+ * What the translator is: size and time of its files, as a checkout may be edited; in a bundle the names of all files,
+ * which have hashes of what is in them.
  *
  * @param rooms Its directories.
  * @returns undefined if it was not loaded from files, or they can't be looked at.
@@ -31,6 +31,10 @@ function translatorStamp(rooms: readonly string[]): string | undefined {
     if (!granted({ name: "read", path: directory })) return undefined;
     for (const { name, isFile } of Deno.readDirSync(directory)) {
       if (!isFile) continue;
+      if (bundled) {
+        stamp += ` ${name}`;
+        continue;
+      }
       const { mtime, size } = Deno.statSync(`${directory}/${name}`);
       stamp += ` ${name} ${size} ${mtime?.getTime()}`;
     }
