@@ -9,8 +9,19 @@
  */
 import { Ending, type RegionBlock } from "../cpu/engine/region/region.ts";
 import { findPairs } from "../cpu/engine/region/liveness.ts";
+import { FLAG_NV } from "../cpu/engine/softfloat/core.ts";
 import type { IrBlock } from "../cpu/ir/builder.ts";
-import { Effect, FIELDS, FpStyle, Op, OPS, Slot, slotsWritten, WORDS } from "../cpu/ir/ops.ts";
+import {
+  Effect,
+  FIELDS,
+  FpStyle,
+  mayExit,
+  Op,
+  OPS,
+  Slot,
+  slotsWritten,
+  WORDS,
+} from "../cpu/ir/ops.ts";
 import { hex, type OpContext, OPERATIONS, U64_ZERO } from "./emit_ops.ts";
 import { type AccessPlan, type AccessState, planAccesses } from "./accesses.ts";
 import { LateNans } from "./late_nans.ts";
@@ -180,7 +191,8 @@ export class Emitter implements OpContext {
     const listed = this.system ? [] : entries;
     out.push(`static const u32 entries[] = {${[...listed, 0].map((pc) => `${pc}u`).join()}};`);
     out.push('__attribute__((visibility("default"))) const struct trapdoor_unit trapdoor_unit = {');
-    const floats = Number(this.#environment);
+    // What native code does of an operation that is invalid, see unit.h.
+    const floats = this.#environment ? this.#usesLate ? 31 : 31 - FLAG_NV : 0;
     out.push(`TRAPDOOR_ABI, LAYOUT_HASH, ${listed.length}, ${floats}, run, entries};`);
     return out.join("\n") + "\n";
   }
@@ -310,9 +322,12 @@ export class Emitter implements OpContext {
     for (const slot of slots) this.#late.sure(slot);
   }
 
-  /** Leaves if a slot is a NaN that is not canonical. */
+  /** Leaves if a slot is a NaN that is not canonical, or makes it that where an op must not leave. */
   #compare(slot: number): void {
-    this.line(this.#comparison(this.#late.compare(slot), () => this.exit()));
+    if (!mayExit(OPS[this.#block.ir.code[this.#at]])) {
+      this.line(`CANONICAL(${this.#local(slot)});`);
+      this.#late.forget(slot);
+    } else this.line(this.#comparison(this.#late.compare(slot), () => this.exit()));
   }
 
   #comparison(slots: readonly number[], exit: () => string): string {

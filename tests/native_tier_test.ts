@@ -43,6 +43,13 @@ Deno.test("mayExit holds for every op at which native code leaves", () => {
     ...{ get: String, getDouble: String, getVector: String, isDouble: () => false },
     ...{ set: nothing, setDouble: nothing, setVector: nothing, line: nothing, usesFloat: nothing },
     ...{ exit: leave, check: leave, checkAtomic: leave, isWord: () => false, system: false },
+    ...{
+      getLate: String,
+      isLate: () => false,
+      setLate: nothing,
+      moveDouble: nothing,
+      sure: nothing,
+    },
   };
   const found = OPS.filter((op) => {
     const row = OPERATIONS.get(op.name);
@@ -292,6 +299,30 @@ testWith(CC, "Native tier shows the guest's NaNs wherever they can be seen", () 
     compiled += pair.compiled.tierInstructions;
   }
   assert(compiled > 5000, `${compiled}`);
+});
+
+testWith(CC, "Native tier has raised the invalid flag when it leaves for a NaN later", () => {
+  const source = `
+    again:
+      fsub.d rd=2 rs1=1 rs2=1 rm=7
+      fsgnj.d rd=3 rs1=2 rs2=2
+      fmv.x.d rd=6 rs1=3
+      fmv.d.x rd=3 rs1=0
+      addi rd=5 rs1=5 imm=-1
+      bne rs1=5 rs2=0 @again
+      ecall`;
+  const pair = new Pair(64, 1 << 20);
+  pair.both((cpu, space) => {
+    space.map(0x1_0000, 0x1000, 7);
+    space.write(0x1_0000, assemble(64, 0x1_0000, source).bytes);
+    cpu.setRegister("f1", 0x7ff0_0000_0000_0000n);
+    cpu.setRegister("t0", 10_000);
+    cpu.pc = 0x1_0000;
+    for (let reason = 0; reason === 0;) reason = cpu.run(100_000, false);
+  });
+  assertEquals(compareCpus(pair.interpreted, pair.compiled, true), []);
+  assertEquals(pair.compiled.getRegister("t1"), 0x7ff8_0000_0000_0000n);
+  assert(pair.compiled.tierInstructions > 10_000, `${pair.compiled.tierInstructions}`);
 });
 
 testWith(CC, "Native tier executes random programs as the interpreter does", () => {

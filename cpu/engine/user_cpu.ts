@@ -16,6 +16,7 @@ import { Interpreter } from "./interpreter/interp.ts";
 import { RareOps } from "./interpreter/rare.ts";
 import { RegisterFile } from "./register_file.ts";
 import { SlowMemory, type StoreHook } from "./interpreter/slow_memory.ts";
+import { FLAG_NV } from "./softfloat/core.ts";
 import { makeSoftFloat, type SoftFloat } from "./softfloat/softfloat.ts";
 import { type CompilingTier, EXIT_PC_SLOT, type TierFactory } from "./tier.ts";
 import { type CompiledEntry, StayEnd, Tiers } from "./tiers.ts";
@@ -438,8 +439,15 @@ export class UserCpu {
         if (this.#untilSample > before && before < MAX_FUEL) this.#tiers.sample(start, 1);
       }
       if (reason !== Stop.LIMIT) return reason;
+      // What is invalid may have raised its flag in native code that left there: nobody is to look between.
+      if (entry && !exact && this.#retired >= end && this.#invalid()) return this.#step();
     }
     return Stop.LIMIT;
+  }
+
+  /** Whether the guest's invalid flag is set. */
+  #invalid(): boolean {
+    return (this.words[Slot.FP_FLAGS * 2] & FLAG_NV) !== 0;
   }
 
   /** Runs compiled code, as long as there is some where execution goes on. */

@@ -171,8 +171,7 @@ IN u32 leave_float(const environment *saved) {
   u32 now;
   __asm__ volatile("stmxcsr %0" : "=m"(now) : : "memory");
   __asm__ volatile("ldmxcsr %0" : : "m"(*saved));
-  /* What is invalid leaves, and the interpreter executes it: until then it has not happened. */
-  return (u32)raised_in(now) & 15;
+  return (u32)raised_in(now);
 }
 #else
 typedef fenv_t environment;
@@ -184,9 +183,9 @@ IN void enter_float(environment *saved, u32 mode) {
 IN u32 leave_float(const environment *saved) {
   int now = fetestexcept(FE_ALL_EXCEPT);
   fesetenv(saved);
-  /* No underflow: what could be tiny is left to softfloat (ODD64 in unit.h). Nor what is invalid, as above. */
+  /* No underflow: what could be tiny is left to softfloat (ODD64 in unit.h). */
   return (now & FE_INEXACT ? 1u : 0) | (now & FE_OVERFLOW ? 4u : 0) |
-         (now & FE_DIVBYZERO ? 8u : 0);
+         (now & FE_DIVBYZERO ? 8u : 0) | (now & FE_INVALID ? 16u : 0);
 }
 #endif
 
@@ -219,14 +218,14 @@ static u32 run(const struct context *c, u32 pc, int system) {
     if (unit->floats && !floats) {
       /* Only now: it costs as much as the rest of a short stay. */
       enter_float(&saved, *mode);
-      floats = 1;
     }
+    floats |= unit->floats;
     pc = unit->run(arena, pc);
     /* Without progress its first instruction is the interpreter's. */
     if (*fuel < 0 || *fuel == before || pc >> 31) break;
   }
   if (!floats) return pc;
-  raised = leave_float(&saved);
+  raised = leave_float(&saved) & floats;
   if (raised & ~*flags) {
     *flags |= raised;
     *(u32 *)(void *)(arena + FP_FAST_SLOT * 8) = *mode == 0 && (*flags & 1);

@@ -19,7 +19,9 @@ typedef u32 trapdoor_run(u8 *arena, u32 pc);
 /* The one symbol of a translation. */
 struct trapdoor_unit {
   u32 abi, layout, count;
-  u32 floats; /* whether it needs the floating-point environment of the guest */
+  /* Flags that its operations raise by the processor, as the guest's register has them; 0 if it has none. Without 16 what
+   * is invalid leaves at once: as the interpreter executes it then, it has not happened. */
+  u32 floats;
   trapdoor_run *run;
   const u32 *entries;
 };

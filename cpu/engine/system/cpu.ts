@@ -34,7 +34,7 @@ import {
   type SystemTier,
   type TierServices,
 } from "../tier.ts";
-import { type CompiledEntry, StayEnd, Tiers } from "../tiers.ts";
+import { StayEnd, Tiers } from "../tiers.ts";
 import { VectorOps } from "../vector/vector.ts";
 import type { CodePlace, Mapping, PlaceCode } from "./code.ts";
 
