@@ -7,15 +7,7 @@ import type { Arena } from "../../../mmu/arena.ts";
 import { Fp, Slot } from "../../ir/ops.ts";
 import { fresh } from "../region/fresh.ts";
 import type { SoftFloat } from "../softfloat/softfloat.ts";
-
-/** Executes one op on slots; false if it faulted or found an invalid rounding mode. */
-export type VectorOp = (
-  d: number,
-  a: number,
-  b: number,
-  c: number,
-  j: number,
-) => boolean;
+import type { VectorOp } from "./lanes.ts";
 
 /** Slots for one lane: the result and up to three operands. */
 const T = Slot.FP_SCRATCH, X = T + 1, Y = T + 2, Z = T + 3;
