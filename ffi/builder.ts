@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Cache, sha256 } from "./cache.ts";
+import type { Cache } from "./cache.ts";
+import { sha256, sha256Later } from "./hash.ts";
 import type { Compiler } from "./compiler.ts";
 import {
   HELPER_FLAGS,
@@ -53,19 +54,23 @@ export class Builder {
     return new Builder(cache, compiler, texts);
   }
 
-  #job(source: string, flags: readonly string[], libraries: readonly string[]): Job {
-    const key = sha256(HOST, this.compiler?.identity ?? "", flags.join(" "), source);
-    return { key, source, flags, libraries };
+  /** What a source's key comes from. */
+  #identity(source: string, flags: readonly string[]): string[] {
+    return [HOST, this.compiler?.identity ?? "", flags.join(" "), source];
   }
 
   /** The helper. */
-  helperJob(): Job {
-    return this.#job(this.#helper, HELPER_FLAGS, HELPER_LIBRARIES);
+  async helperJob(): Promise<Job> {
+    const source = this.#helper, flags = HELPER_FLAGS;
+    const key = await sha256Later(...this.#identity(source, flags));
+    return { key, source, flags, libraries: HELPER_LIBRARIES };
   }
 
   /** A translation's text. */
   unitJob(text: string, features: number, level: number): Job {
-    return this.#job(this.#prelude + text, unitFlags(features, level), unitLibraries(features));
+    const source = this.#prelude + text, flags = unitFlags(features, level);
+    const key = sha256(...this.#identity(source, flags));
+    return { key, source, flags, libraries: unitLibraries(features) };
   }
 
   /** Temporary files for a job, and the compiler's arguments. */
@@ -81,7 +86,7 @@ export class Builder {
 
   /** Path of the library for a job, compiled in the background if need be. @throws {Error} If that fails. */
   async build(job: Job): Promise<string> {
-    const found = this.cache.find(job.key);
+    const found = await this.cache.findLater(job.key);
     if (found !== undefined) return found;
     const compiler = this.#compilerFor(), { input, output, args } = this.#files(job);
     try {

@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
+import { digest, digestLater } from "./hash.ts";
 import { SUFFIX } from "./platform.ts";
 
 /** Default of the most bytes in a cache. */
@@ -24,21 +24,6 @@ const ENTRY = /^[0-9a-f]{64}-[0-9a-f]{64}\.[a-z]+$/;
 const TEMPORARY = /^tmp-/;
 /** Manifests, and stored blocks with what interrupted writers of them left. */
 const OTHER = /^[0-9a-f]{64}\.(units$|code(\.|$))/;
-
-/** SHA-256 in hexadecimal. */
-export function sha256(...parts: (string | Uint8Array)[]): string {
-  const hash = createHash("sha256");
-  for (const part of parts) {
-    // Lengths keep the parts apart.
-    hash.update(`${part.length}:`);
-    hash.update(part);
-  }
-  return hash.digest("hex");
-}
-
-function digest(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
 
 /** Contents of a cache. */
 export interface CacheInfo {
@@ -86,18 +71,33 @@ export class Cache {
 
   /** Path of the intact entry for a key; undefined if there is none. */
   find(key: string): string | undefined {
+    const entry = this.#open(key);
+    return entry && this.#checked(key, entry.name, digest(entry.bytes));
+  }
+
+  /** The same, later. */
+  async findLater(key: string): Promise<string | undefined> {
+    const entry = this.#open(key);
+    return entry && this.#checked(key, entry.name, await digestLater(entry.bytes));
+  }
+
+  /** What there is for a key. */
+  #open(key: string): { name: string; bytes: Uint8Array<ArrayBuffer> } | undefined {
     const name = this.#files.get(key);
     if (name === undefined) return undefined;
-    const path = this.#path(name);
-    let bytes: Uint8Array;
     try {
-      bytes = Deno.readFileSync(path);
+      return { name, bytes: Deno.readFileSync(this.#path(name)) };
     } catch (error) {
       if (!absent(error)) throw error;
       this.#files.delete(key);
       return undefined;
     }
-    if (digest(bytes) !== name.slice(65, 129)) {
+  }
+
+  /** Its path if the digest is that in its name; else it is deleted. */
+  #checked(key: string, name: string, digest: string): string | undefined {
+    const path = this.#path(name);
+    if (digest !== name.slice(65, 129)) {
       this.#files.delete(key);
       this.#remove(name);
       return undefined;

@@ -9,7 +9,7 @@
  */
 import { Page } from "../mmu/address_space.ts";
 import { type Arena, PAGE_SHIFT } from "../mmu/arena.ts";
-import { sha256 } from "./cache.ts";
+import { sha256, sha256Later } from "./hash.ts";
 import type { Cache } from "./cache.ts";
 import { LAYOUT_HASH } from "./layout.ts";
 import { HOST } from "./platform.ts";
@@ -55,8 +55,8 @@ const MAX_BYTES = 16 << 20;
 /** Of the content's format. */
 const FORMAT = `trapdoor units 2 ${HOST} ${LAYOUT_HASH}`;
 
-/** Hash of guest code as it is in memory; undefined if some can't be executed. */
-export function hashCode(arena: Arena, blocks: readonly CodeRange[]): string | undefined {
+/** Guest code as it is in memory; undefined if some can't be executed. */
+function codeOf(arena: Arena, blocks: readonly CodeRange[]): Uint8Array[] | undefined {
   const parts: Uint8Array[] = [];
   for (const { pc, bytes } of blocks) {
     if (!(pc >= 0 && bytes > 0 && pc + bytes <= arena.guestBytes)) return undefined;
@@ -65,28 +65,52 @@ export function hashCode(arena: Arena, blocks: readonly CodeRange[]): string | u
     }
     parts.push(arena.m8.subarray(pc, pc + bytes));
   }
-  return sha256(...parts);
+  return parts;
+}
+
+/** Hash of guest code as it is in memory; undefined if some can't be executed. */
+export function hashCode(arena: Arena, blocks: readonly CodeRange[]): string | undefined {
+  const code = codeOf(arena, blocks);
+  return code && sha256(...code);
+}
+
+/**
+ * Says later whether guest code has a hash. What it returns says whether it has it still, which is quick: the guest may
+ * have run since.
+ */
+export async function hasHash(
+  arena: Arena,
+  blocks: readonly CodeRange[],
+  hash: string,
+): Promise<() => boolean> {
+  const before = codeOf(arena, blocks)?.map((part) => part.slice());
+  if (!before || await sha256Later(...before) !== hash) return () => false;
+  return () => {
+    const now = codeOf(arena, blocks);
+    return now !== undefined &&
+      now.every((part, i) => part.every((byte, j) => byte === before[i][j]));
+  };
 }
 
 /** Name of the file for a program. */
-const nameOf = (program: string) => `${sha256(FORMAT, program)}.units`;
+const nameOf = (hash: string) => `${hash}.units`;
 
 /** Keeps a program's manifest; one that is there already is replaced. */
 export function writeManifest(cache: Cache, program: string, manifest: Manifest): void {
   const body = JSON.stringify({ ...manifest, units: manifest.units.slice(0, MAX_UNITS) });
-  cache.write(nameOf(program), `${sha256(FORMAT, body)}\n${body}`);
+  cache.write(nameOf(sha256(FORMAT, program)), `${sha256(FORMAT, body)}\n${body}`);
 }
 
 /** The manifest of a program; undefined if there is none, or it is damaged. */
-export function readManifest(cache: Cache, program: string): Manifest | undefined {
-  const text = cache.read(nameOf(program), MAX_BYTES);
+export async function readManifest(cache: Cache, program: string): Promise<Manifest | undefined> {
+  const text = cache.read(nameOf(await sha256Later(FORMAT, program)), MAX_BYTES);
   if (text === undefined) return undefined;
   const end = text.indexOf("\n"), body = text.slice(end + 1);
-  if (text.slice(0, end) !== sha256(FORMAT, body)) return undefined;
+  if (text.slice(0, end) !== await sha256Later(FORMAT, body)) return undefined;
   return JSON.parse(body);
 }
 
 /** Whether there is a manifest for a program. */
-export function hasManifest(cache: Cache, program: string): boolean {
-  return cache.has(nameOf(program));
+export async function hasManifest(cache: Cache, program: string): Promise<boolean> {
+  return cache.has(nameOf(await sha256Later(FORMAT, program)));
 }

@@ -106,8 +106,8 @@ async function openBuilder(cache: Cache, compiler: Compiler | undefined): Promis
 const defaultJobs = () => Math.max(1, navigator.hardwareConcurrency - 1);
 
 /** Whether an earlier run of a program left translations that {@linkcode openNative} can load at once. */
-export function knowsProgram(program: string): boolean {
-  return unsupported() === undefined && hasManifest(openCache(), program);
+export async function knowsProgram(program: string): Promise<boolean> {
+  return unsupported() === undefined && await hasManifest(openCache(), program);
 }
 
 /** A tier that is there, or on its way. */
@@ -127,18 +127,18 @@ export async function openNative(arena: Arena, options: OpenOptions = {}): Promi
   refuse(nativeProblem());
   const cache = openCache(), made = variable("TRAPDOOR_NATIVE");
   const { program } = options;
-  const manifest = program === undefined ? undefined : readManifest(cache, program);
+  const manifest = program === undefined ? undefined : await readManifest(cache, program);
   const found = Compiler.find(variable);
   const mayCompile = found !== undefined && granted({ name: "run", command: found.path });
   // What was made before needs no compiler.
-  const ready = made ?? (manifest && cache.find(manifest.helper));
+  const ready = made ?? (manifest && await cache.findLater(manifest.helper));
   if (!mayCompile && (options.wait || !manifest || ready === undefined)) {
     allowed(found);
   }
   if (options.wait) checkWritable(cache);
   const builder = await openBuilder(cache, mayCompile ? found : undefined);
-  const helperJob = builder.helperJob();
-  const known = mayCompile ? cache.find(helperJob.key) : ready;
+  const helperJob = await builder.helperJob();
+  const known = mayCompile ? await cache.findLater(helperJob.key) : ready;
   const jobs = options.jobs ?? defaultJobs();
   const build = async () => {
     try {
@@ -190,7 +190,7 @@ export async function openAhead(
   const cache = cacheAt(directory);
   refuse(libraryProblem(directory));
   const builder = await openBuilder(cache, allowed(Compiler.find(variable)));
-  const helperJob = builder.helperJob();
+  const helperJob = await builder.helperJob();
   try {
     const helper = new Helper(await builder.build(helperJob), arena), { features } = helper;
     helper.close();

@@ -18,7 +18,7 @@ import type { Builder, Job } from "./builder.ts";
 import { Emitter } from "./emitter.ts";
 import { FAR_EXIT, type Helper } from "./helper.ts";
 import { EXTENT_BYTES, EXTENTS, EXTENTS_OFFSET, TARGET_ENTRIES, TARGETS_OFFSET } from "./layout.ts";
-import { type CodeRange, covers, hashCode, type ManifestUnit } from "./manifest.ts";
+import { type CodeRange, covers, hasHash, hashCode, type ManifestUnit } from "./manifest.ts";
 import { canonicalNans, formUnit } from "./unit.ts";
 
 const TWO32 = 0x1_0000_0000;
@@ -302,14 +302,15 @@ export class NativeTier implements SystemTier {
    * Loads translations of earlier runs, as far as they are of the code that is in memory now. To be called once the
    * engine knows the tier.
    */
-  start(): void {
+  async start(): Promise<void> {
     const start = performance.now(), { builder, remembered = [] } = this.#options;
     for (const { pc, entries, blocks, key, size, code } of remembered) {
-      if (this.#translations.has(pc) || hashCode(this.#arena, blocks) !== code) continue;
+      const unchanged = await hasHash(this.#arena, blocks, code);
       const translation = { pc, name: pc, entries, blocks, key, size, handle: 0, dropped: false };
       try {
-        const path = builder.cache.find(key);
-        if (path === undefined) continue;
+        const path = await builder.cache.findLater(key);
+        if (this.#closed) return;
+        if (path === undefined || this.#translations.has(pc) || !unchanged()) continue;
         this.#load(translation, path);
       } catch (error) {
         this.#failed(error);
@@ -325,10 +326,12 @@ export class NativeTier implements SystemTier {
     const { remember, remembered = [] } = this.#options;
     if (!remember) return;
     const keys = new Set(remembered.map(({ key }) => key));
+    const loaded = [...this.#translations.values()].filter(({ handle }) => handle !== 0);
+    if (loaded.every(({ key }) => keys.has(key))) return;
     const units: ManifestUnit[] = [];
-    for (const { pc, entries, blocks, key, size, handle } of this.#translations.values()) {
+    for (const { pc, entries, blocks, key, size } of loaded) {
       const ranges = blocks.map(({ pc, bytes }) => ({ pc, bytes }));
-      const code = handle === 0 ? undefined : hashCode(this.#arena, ranges);
+      const code = hashCode(this.#arena, ranges);
       if (code !== undefined) units.push({ pc, key, size, entries, blocks: ranges, code });
     }
     if (units.every(({ key }) => keys.has(key))) return;

@@ -47,7 +47,7 @@ export async function compileProgram(
     });
     const cpu = new Cpu(await target.loadIsa(), memory);
     const roots = [elf.entry, ...functionSymbols(elf)].map((pc) => pc + program.bias);
-    const { sha256 } = await import("../ffi/cache.ts");
+    const { sha256 } = await import("../ffi/hash.ts");
     return await openAhead(memory.arena, {
       directory: options.directory,
       program: sha256(cpu.isa.name, bytes),

@@ -17,7 +17,7 @@ import { MachineError, readProgram } from "./program.ts";
 import { type RunStats, tierFigures, tierShares } from "./stats.ts";
 import { type InputSource, type OutputSink, streamsOf } from "./streams.ts";
 import { targetOf, TARGETS } from "./targets.ts";
-import { Translations } from "./translations.ts";
+import { type Stored, Translations } from "./translations.ts";
 import { HostError } from "./user/errno.ts";
 import { ElfError, parseElf } from "./user/elf.ts";
 import type { Host } from "./user/host.ts";
@@ -292,17 +292,19 @@ export class Machine extends EventTarget {
         trace: trace && ((pc) => trace(instructionLine!(cpu, pc, 8))),
       });
       if (options.disassembly !== false || trace || tier === "native") await cpu.complete();
+      const native = nativeTier(cpu, memory.arena, bytes, options);
       const translations = await finding;
+      let stored: Stored | undefined;
       if (translations) {
-        const stored = await translations.read();
-        if (stored && !cpu.restoreCode(stored)) await cpu.loadVectors();
+        stored = await translations.read();
+        if (stored && !cpu.restoreCode(stored.blocks)) await cpu.loadVectors();
         closers.push(async () => {
-          if (!cpu.cache.worthStoring) return;
-          await translations.write(
-            cpu.storeCode((block) =>
-              isCodeAsLoaded(memory, elf, program.bias, block.pc, block.bytes)
-            ),
+          const ran = native.used || stored?.native === true;
+          if (!cpu.cache.worthStoring && ran === (stored?.native ?? false)) return;
+          const blocks = cpu.storeCode((block) =>
+            isCodeAsLoaded(memory, elf, program.bias, block.pc, block.bytes)
           );
+          await translations.write({ blocks, native: ran });
         });
       }
       let machine: Machine | undefined = undefined;
@@ -321,7 +323,6 @@ export class Machine extends EventTarget {
           : { dump: (await import("./dump.ts")).wasmDump(dumpWasm, cpu) };
         cpu.addTier((services) => new WasmTier(memory.arena, services, dump));
       };
-      const native = nativeTier(cpu, memory.arena, bytes, options);
       if (options.tier === "wasm") await addTier();
       if (options.tier === "native") await native.force();
       const backdoor = callbacks === undefined
@@ -340,7 +341,11 @@ export class Machine extends EventTarget {
         program,
         backdoor,
         ...((options.tier ?? "auto") === "auto"
-          ? { onLongRun: () => addTier().then(native.resume), onLongerRun: native.begin }
+          ? {
+            onLongRun: () => addTier().then(native.resume),
+            ranLong: stored?.native === true,
+            onLongerRun: native.begin,
+          }
           : {}),
         backdoorPath,
         grants: (options.dirs ?? []).map((dir) =>

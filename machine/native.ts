@@ -61,19 +61,21 @@ export function nativeTier(
   begin: () => Promise<void>;
   /** Does so if an earlier run of the program left translations. */
   resume: () => Promise<void>;
+  /** Whether it has executed something. */
+  readonly used: boolean;
   /** Frees it; once is enough. */
   close: () => Promise<void>;
 } {
   let tier: NativeTier | undefined, closed = false, begun = false;
   const note = options.note ?? (() => {});
   const jobs = options.jobs === undefined ? {} : { jobs: options.jobs };
-  const add = (make: (services: TierServices) => NativeTier) => {
+  const add = async (make: (services: TierServices) => NativeTier) => {
     if (closed) return;
     cpu.addTier((services) => tier = make(services));
-    tier!.start();
+    await tier!.start();
   };
   const name = async (bytes: Uint8Array) =>
-    (await import("../ffi/cache.ts")).sha256(cpu.isa.name, bytes);
+    (await import("../ffi/hash.ts")).sha256Later(cpu.isa.name, bytes);
   /** Goes on without the tier if it can't be had. */
   const attempt = async (
     work: (
@@ -105,7 +107,7 @@ export function nativeTier(
     await attempt(async ({ openNative }, failed) => {
       const known = program ? { program: await name(program) } : {};
       const { now, ready } = await openNative(arena, { note, ...jobs, ...known });
-      if (now) add(await ready);
+      if (now) await add(await ready);
       else ready.then(add).catch(failed);
     });
   };
@@ -123,7 +125,7 @@ export function nativeTier(
       };
       try {
         const { ready } = await openNative(arena, { note: failed, ...jobs, wait: true, level: 1 });
-        add(await ready);
+        await add(await ready);
       } catch (cause) {
         if (!(cause instanceof NativeError)) throw cause;
         throw new MachineError(`Cannot use the native tier: ${cause.message}`, { cause });
@@ -133,8 +135,11 @@ export function nativeTier(
     resume: async () => {
       if (!program || !hasManifests(options.cache)) return;
       await attempt(async ({ knowsProgram }) => {
-        if (knowsProgram(await name(program))) await begin();
+        if (await knowsProgram(await name(program))) await begin();
       });
+    },
+    get used() {
+      return tier !== undefined && tier.stats.regions > 0;
     },
     close: () => {
       closed = true;

@@ -11,6 +11,10 @@ import { granted } from "../ffi/cache_directory.ts";
 
 /** Bytes of a SHA-256. */
 const DIGEST = 32;
+/** Bytes before the blocks, of which the first says whether there is native code, too; blocks are words. */
+const HEAD = 4;
+/** Of the content. */
+const FORMAT = 2;
 /** Most entries in a directory; the oldest go first. */
 const MAX_ENTRIES = 64;
 const SUFFIX = ".code";
@@ -49,6 +53,14 @@ const sha256 = async (bytes: Uint8Array) => {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", own));
 };
 
+/** What an entry has. */
+export interface Stored {
+  /** The translated blocks. */
+  blocks: Uint8Array<ArrayBuffer>;
+  /** Whether the run ran long enough for native code, which is in the cache, too. */
+  native: boolean;
+}
+
 /** Translated code of one program. */
 export class Translations {
   readonly #path: string;
@@ -82,7 +94,7 @@ export class Translations {
     const digest = sha256(program);
     const stamp = translatorStamp(translator);
     if (stamp === undefined) return undefined;
-    const text = new TextEncoder().encode(`${variant} ${stamp}`);
+    const text = new TextEncoder().encode(`${FORMAT} ${variant} ${stamp}`);
     const key = new Uint8Array(DIGEST + text.length);
     key.set(text, DIGEST);
     key.set(await digest);
@@ -90,7 +102,7 @@ export class Translations {
   }
 
   /** The entry's content; undefined if there is none, or it is damaged. */
-  async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async read(): Promise<Stored | undefined> {
     let bytes: Uint8Array<ArrayBuffer>;
     try {
       bytes = Deno.readFileSync(this.#path);
@@ -101,15 +113,20 @@ export class Translations {
       return undefined;
     }
     const content = bytes.subarray(DIGEST), digest = await sha256(content);
-    if (bytes.length > DIGEST && digest.every((byte, i) => byte === bytes[i])) return content;
+    if (content.length >= HEAD && digest.every((byte, i) => byte === bytes[i])) {
+      return { blocks: content.subarray(HEAD), native: content[0] !== 0 };
+    }
     this.#note(`Cannot use the translated code in ${this.#path}: it is damaged`);
     return undefined;
   }
 
   /** Replaces the entry's content, if that is allowed. */
-  async write(content: Uint8Array<ArrayBuffer>): Promise<void> {
+  async write({ blocks, native }: Stored): Promise<void> {
     if (!granted({ name: "write", path: this.#directory })) return;
     const temporary = `${this.#path}.${crypto.randomUUID()}`;
+    const content = new Uint8Array(HEAD + blocks.length);
+    content[0] = native ? 1 : 0;
+    content.set(blocks, HEAD);
     const digest = await sha256(content);
     try {
       Deno.mkdirSync(this.#directory, { recursive: true, mode: 0o700 });

@@ -82,8 +82,8 @@ export const LIBRARY = {
   root: "mod.ts",
   except: [
     { file: "cli.ts", specifier: /^jsr:@std\/cli@/ },
-    // A hash at once; Web Crypto has only promises.
-    { file: "ffi/cache.ts", specifier: /^node:crypto$/ },
+    // For `node:crypto` where a hash is needed at once; Web Crypto has only promises.
+    { file: "ffi/hash.ts", specifier: /^node:process$/ },
   ],
 };
 

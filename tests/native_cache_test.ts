@@ -4,7 +4,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows }
 import { formRegion } from "../cpu/engine/region/form_region.ts";
 import { EXIT_PC_SLOT, FUEL_WORD } from "../cpu/engine/tier.ts";
 import { Builder } from "../ffi/builder.ts";
-import { Cache, sha256 } from "../ffi/cache.ts";
+import { Cache } from "../ffi/cache.ts";
+import { sha256 } from "../ffi/hash.ts";
 import { Compiler } from "../ffi/compiler.ts";
 import { Emitter } from "../ffi/emitter.ts";
 import { Helper, HelperError } from "../ffi/helper.ts";

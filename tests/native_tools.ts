@@ -37,7 +37,7 @@ export async function nativeTools(shared?: string): Promise<NativeTools> {
     new Cache(directory),
     Compiler.find((name) => Deno.env.get(name)),
   );
-  const helper = await builder.build(builder.helperJob());
+  const helper = await builder.build(await builder.helperJob());
   const tiers: NativeTier[] = [];
   return {
     builder,

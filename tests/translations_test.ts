@@ -164,8 +164,11 @@ Deno.test("Translations.of finds an entry by program, variant and translator", a
   await withFolder(async (folder) => {
     const key = async (bytes: number[], variant: string, rooms: string[]) => {
       const found = await Translations.of(folder, new Uint8Array(bytes), rooms, variant);
-      await found!.write(new Uint8Array([...bytes, variant.length, rooms.length]));
-      return [...(await found!.read())!];
+      const blocks = new Uint8Array([...bytes, variant.length, rooms.length]);
+      await found!.write({ blocks, native: variant === "a" });
+      const stored = (await found!.read())!;
+      assertEquals(stored.native, variant === "a");
+      return [...stored.blocks];
     };
     assertEquals(await key([1, 2], "a", ["cpu/ir"]), [1, 2, 1, 1]);
     assertEquals(await key([1, 3], "a", ["cpu/ir"]), [1, 3, 1, 1]);
@@ -173,7 +176,7 @@ Deno.test("Translations.of finds an entry by program, variant and translator", a
     assertEquals(await key([1, 2], "a", ["cpu/ir", "cpu/isa"]), [1, 2, 1, 2]);
     assertEquals(names(folder).length, 4);
     const again = await Translations.of(folder, new Uint8Array([1, 2]), ["cpu/ir"], "a");
-    assertEquals([...(await again!.read())!], [1, 2, 1, 1]);
+    assertEquals([...(await again!.read())!.blocks], [1, 2, 1, 1]);
   });
 });
 

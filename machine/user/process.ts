@@ -25,6 +25,8 @@ export interface ProcessOptions extends Omit<LinuxOptions, "cpu"> {
   backdoorPath: string;
   /** Called once, after the first {@linkcode SLICE} of instructions: the guest runs for more than a moment. */
   onLongRun?: () => Promise<void>;
+  /** Whether an earlier run was long: then it is called after {@linkcode EARLY} instructions. */
+  ranLong?: boolean;
   /** Called once, after the guest has run for {@linkcode TURN} milliseconds without sleeping. */
   onLongerRun?: () => Promise<void>;
 }
@@ -47,6 +49,8 @@ export type ProcessEnd =
 
 /** Rings are drained when a multiple of so many guest instructions is reached, whatever the clock says. */
 const SLICE = 1_000_000;
+/** Enough for a program to find out that there is nothing to do, which takes 10 ms while V8 knows nothing yet. */
+const EARLY = 100_000;
 /** Guest instructions in one stay while each is traced, which is slow. */
 const TRACED_SLICE = 1000;
 /** Milliseconds after which other tasks of this JavaScript process get a turn (it costs 2). */
@@ -82,6 +86,8 @@ export class UserProcess {
   #finished: Promise<void> | undefined;
   /** Instruction count at which rings are drained next. */
   #nextDrain = SLICE;
+  /** Instructions after which the run is a long one. */
+  #longRun = SLICE;
   /** Whether the guest sleeps in a call of the backdoor, whose trap is not finished. */
   #inCall = false;
   /** Ends the run loop's wait. */
@@ -105,6 +111,7 @@ export class UserProcess {
     this.memory = memory;
     this.#channel = channel;
     this.#onLongRun = options.onLongRun;
+    if (options.ranLong) this.#longRun = EARLY;
     this.#onLongerRun = options.onLongerRun;
     const linuxCpu: LinuxCpu = {
       slots: cpu.slots,
@@ -240,10 +247,11 @@ export class UserProcess {
       if (cpu.instructions >= this.#nextDrain) {
         this.#nextDrain = (Math.floor(cpu.instructions / SLICE) + 1) * SLICE;
         this.#drain();
-        if (this.#onLongRun) {
-          await this.#warmUp(this.#onLongRun);
-          this.#onLongRun = undefined;
-        }
+        continue;
+      }
+      if (this.#onLongRun && cpu.instructions >= this.#longRun) {
+        await this.#warmUp(this.#onLongRun);
+        this.#onLongRun = undefined;
         continue;
       }
       if (linux.poll()) {
@@ -251,7 +259,7 @@ export class UserProcess {
         continue;
       }
       if (cpu.instructions >= end) return { reason: "limit" };
-      let limit = Math.min(end, this.#nextDrain);
+      let limit = Math.min(end, this.#nextDrain, this.#onLongRun ? this.#longRun : end);
       if (cpu.trace) limit = Math.min(limit, cpu.instructions + TRACED_SLICE);
       const later = this.#burst(limit, limit === end);
       if (later) await this.#sleep(later);
