@@ -8,11 +8,13 @@
  *
  * @module
  */
+import { SOURCES } from "../ffi/builder.ts";
+
 const ROOT = `${import.meta.dirname}/../`;
 const ENTRIES = ["mod.ts", "machine/system/mod.ts"];
 /** What is read at run time from beside a module: by its place here, and in the bundle. */
 const BESIDE: readonly [from: string, to: string][] = [
-  ...["layout.h", "unit.h", "helper.c"].map((name): [string, string] => [
+  ...SOURCES.map((name): [string, string] => [
     `ffi/native/${name}`,
     `native/${name}`,
   ]),

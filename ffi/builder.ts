@@ -24,6 +24,9 @@ export interface Job {
   readonly libraries: readonly string[];
 }
 
+/** Files of `ffi/native`, in the order of one C file: the helper is of all, a translation of all but the last. */
+export const SOURCES: readonly string[] = ["layout.h", "platform.h", "unit.h", "helper.c"];
+
 /** Reads a file that is beside this module, wherever that is. */
 async function beside(name: string): Promise<string> {
   const url = new URL(`./native/${name}`, import.meta.url);
@@ -43,14 +46,14 @@ export class Builder {
   private constructor(cache: Cache, compiler: Compiler | undefined, texts: string[]) {
     this.cache = cache;
     this.compiler = compiler;
-    const [layout, unit, helper] = texts;
-    this.#prelude = layout + unit;
-    this.#helper = this.#prelude + helper;
+    const [layout, platform, unit, helper] = texts;
+    this.#prelude = `#define UNIT\n${layout}${platform}${unit}`;
+    this.#helper = layout + platform + unit + helper;
   }
 
   /** Reads the sources. @throws {Error} If they can't be read. */
   static async open(cache: Cache, compiler: Compiler | undefined): Promise<Builder> {
-    const texts = await Promise.all(["layout.h", "unit.h", "helper.c"].map(beside));
+    const texts = await Promise.all(SOURCES.map(beside));
     return new Builder(cache, compiler, texts);
   }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { cacheBase } from "./platform.ts";
 
 /** Whether a permission is there; nobody is asked for it. */
 export function granted(descriptor: Deno.PermissionDescriptor): boolean {
@@ -22,19 +23,6 @@ export function variable(name: string): string | undefined {
 export function cacheDirectory(): string | undefined {
   const own = variable("TRAPDOOR_CACHE");
   if (own !== undefined) return own === "off" ? undefined : own;
-  const under = (name: string, rest: string) => {
-    const base = variable(name);
-    return base && `${base}/${rest}trapdoor`;
-  };
-  switch (Deno.build.os) {
-    case "windows":
-      return under("LOCALAPPDATA", "");
-    case "darwin":
-      return under("HOME", "Library/Caches/");
-    default: {
-      // The XDG Base Directory Specification: relative paths are to be ignored.
-      const xdg = variable("XDG_CACHE_HOME");
-      return xdg?.startsWith("/") ? `${xdg}/trapdoor` : under("HOME", ".cache/");
-    }
-  }
+  const base = cacheBase(variable);
+  return base && `${base}/trapdoor`;
 }

@@ -4,11 +4,10 @@
  * @module
  */
 import { granted } from "./cache_directory.ts";
-import { COMPILERS, findCommand } from "./platform.ts";
+import { COMPILERS, findCommand, PROCESS_GROUPS } from "./platform.ts";
 
 /** Whether compilers have a process group each, which may be ended by its number with the permission to run anything only. */
-const GROUPS = Deno.build.os !== "windows" &&
-  granted({ name: "run" });
+const GROUPS = PROCESS_GROUPS && granted({ name: "run" });
 
 /** Compiling failed; the message has the compiler's first words. */
 export class CompileError extends Error {

@@ -190,7 +190,7 @@ export class Emitter implements OpContext {
     // In system mode it is TypeScript that says where it is entered.
     const listed = this.system ? [] : entries;
     out.push(`static const u32 entries[] = {${[...listed, 0].map((pc) => `${pc}u`).join()}};`);
-    out.push('__attribute__((visibility("default"))) const struct trapdoor_unit trapdoor_unit = {');
+    out.push("EXPORT const struct trapdoor_unit trapdoor_unit = {");
     // What native code does of an operation that is invalid, see unit.h.
     const floats = this.#environment ? this.#usesLate ? 31 : 31 - FLAG_NV : 0;
     out.push(`TRAPDOOR_ABI, LAYOUT_HASH, ${listed.length}, ${floats}, run, entries};`);

@@ -33,6 +33,26 @@ export const VARIABLES: readonly string[] = [
     : ["XDG_CACHE_HOME", "HOME"]),
 ];
 
+/** Whether a process may have a group of its own, which a signal to its negative number reaches. */
+export const PROCESS_GROUPS: boolean = os !== "windows";
+
+/** Where this user's programs keep what can be made again; undefined if that is not known. */
+export function cacheBase(variable: (name: string) => string | undefined): string | undefined {
+  switch (os) {
+    case "windows":
+      return variable("LOCALAPPDATA");
+    case "darwin": {
+      const home = variable("HOME");
+      return home && `${home}/Library/Caches`;
+    }
+    default: {
+      // The XDG Base Directory Specification: relative paths are to be ignored.
+      const xdg = variable("XDG_CACHE_HOME"), home = variable("HOME");
+      return xdg?.startsWith("/") ? xdg : home && `${home}/.cache`;
+    }
+  }
+}
+
 /** Why this host can't have the tier; undefined if it can. */
 export function unsupported(): string | undefined {
   // The sign of a shift, sizes of integers and 64-bit pointers are assumed; so is little-endian memory.

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { formRegion } from "../cpu/engine/region/form_region.ts";
 import { EXIT_PC_SLOT, FUEL_WORD } from "../cpu/engine/tier.ts";
-import { Builder } from "../ffi/builder.ts";
+import { Builder, SOURCES } from "../ffi/builder.ts";
 import { Cache } from "../ffi/cache.ts";
 import { sha256 } from "../ffi/hash.ts";
 import { Compiler } from "../ffi/compiler.ts";
@@ -35,6 +35,20 @@ function put(cache: Cache, key: string, bytes: Uint8Array): string {
   Deno.writeFileSync(temporary, bytes);
   return cache.store(key, temporary);
 }
+
+/** What only a file about one host would say, in TypeScript and in C. */
+const HOSTS = /Deno\.build|__(x86_64|aarch64|APPLE|AVX|FMA|SSE)\w*|_WIN32|windows|darwin|linux/;
+
+Deno.test("ffi names systems and processors in platform.ts and platform.h only", () => {
+  const found: string[] = [];
+  for (const folder of ["ffi/", "ffi/native/"]) {
+    for (const { name, isFile } of Deno.readDirSync(new URL(folder, ROOT))) {
+      const text = isFile ? Deno.readTextFileSync(new URL(folder + name, ROOT)) : "";
+      if (HOSTS.test(text)) found.push(folder + name);
+    }
+  }
+  assertEquals(found.sort(), ["ffi/native/platform.h", "ffi/platform.ts"]);
+});
 
 const FAULTS: [string, (path: string) => void][] = [
   ["truncated", (path) => Deno.truncateSync(path, 100)],
@@ -270,9 +284,7 @@ testWith(
     withFolder(async (folder) => {
       // As README.md says for packagers.
       const native = new URL("../ffi/native/", import.meta.url), made = `${folder}/helper${SUFFIX}`;
-      const texts = ["layout.h", "unit.h", "helper.c"].map((name) =>
-        Deno.readTextFileSync(new URL(name, native))
-      );
+      const texts = SOURCES.map((name) => Deno.readTextFileSync(new URL(name, native)));
       Deno.writeTextFileSync(`${folder}/helper.c`, texts.join(""));
       const args = ["-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing", "-w"];
       const { success, stderr } = await new Deno.Command("cc", {
@@ -401,9 +413,7 @@ testWith(
     withFolder(async (folder) => {
       using tools = await nativeTools();
       const native = new URL("../ffi/native/", import.meta.url);
-      const [layout, unitHeader, helperSource] = ["layout.h", "unit.h", "helper.c"].map((name) =>
-        Deno.readTextFileSync(new URL(name, native))
-      );
+      const texts = SOURCES.map((name) => Deno.readTextFileSync(new URL(name, native)));
       const cc = (source: string, output: string, flags: string[]) => {
         const input = `${output}.c`;
         Deno.writeTextFileSync(input, source);
@@ -417,7 +427,7 @@ testWith(
           "-ldl",
         ]);
       };
-      cc(layout + unitHeader + helperSource + HARNESS, `${folder}/harness`, []);
+      cc(texts.join("") + HARNESS, `${folder}/harness`, []);
       const FUEL = 100_000;
       let executed = 0;
       for (const [seed, kind] of (["int", "float", "atomic", "float"] as const).entries()) {
@@ -452,7 +462,10 @@ testWith(
           arena.all8.set(kept);
         }
         executed += best.done;
-        cc(layout + unitHeader + best.text, `${folder}/unit.so`, ["-shared", "-fPIC"]);
+        cc(`#define UNIT\n${texts.slice(0, -1).join("")}${best.text}`, `${folder}/unit.so`, [
+          "-shared",
+          "-fPIC",
+        ]);
         Deno.writeFileSync(`${folder}/arena`, best.before);
         const { code, stdout, stderr } = new Deno.Command(`${folder}/harness`, {
           args: [`${folder}/unit.so`, `${folder}/arena`, `${size}`, `${best.pc}`],

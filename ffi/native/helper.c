@@ -2,39 +2,11 @@
  * The native helper: loads translations and runs them, going from one to the next until an exit.
  *
  * It has one exported function, because looking up a symbol is what costs when a library is opened. Nothing calls
- * back: whatever is not the fast path leaves with all guest state in the arena. Compiled after layout.h and unit.h.
+ * back: whatever is not the fast path leaves with all guest state in the arena. Compiled after layout.h, platform.h and
+ * unit.h.
  */
 #include <stdlib.h>
 #include <string.h>
-#if defined(_WIN32)
-#include <windows.h>
-#define EXPORT __declspec(dllexport)
-#else
-#include <dlfcn.h>
-#define EXPORT __attribute__((visibility("default")))
-#endif
-#if !defined(__x86_64__)
-#include <fenv.h>
-#endif
-
-/* ---- libraries ---- */
-
-#if defined(_WIN32)
-static void *library_open(const char *path) { return (void *)LoadLibraryA(path); }
-static void *library_symbol(void *library, const char *name) {
-  return (void *)GetProcAddress((HMODULE)library, name);
-}
-static void library_close(void *library) { FreeLibrary((HMODULE)library); }
-static const char *library_error(void) { return "LoadLibrary failed"; }
-#else
-static void *library_open(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
-static void *library_symbol(void *library, const char *name) { return dlsym(library, name); }
-static void library_close(void *library) { dlclose(library); }
-static const char *library_error(void) {
-  const char *text = dlerror();
-  return text ? text : "unknown error";
-}
-#endif
 
 /* ---- contexts ---- */
 
@@ -156,39 +128,6 @@ static void close_context(struct context *c) {
   free(c);
 }
 
-/* ---- floating-point environment ---- */
-
-#if defined(__x86_64__)
-typedef u32 environment;
-IN void enter_float(environment *saved, u32 mode) {
-  /* MXCSR: all exceptions masked, no flags; rounding control is nearest, down, up, to zero. */
-  static const u8 control[4] = {0, 3, 1, 2};
-  u32 mine = 0x1f80 | (u32)control[mode & 3] << 13;
-  __asm__ volatile("stmxcsr %0" : "=m"(*saved));
-  __asm__ volatile("ldmxcsr %0" : : "m"(mine) : "memory");
-}
-IN u32 leave_float(const environment *saved) {
-  u32 now;
-  __asm__ volatile("stmxcsr %0" : "=m"(now) : : "memory");
-  __asm__ volatile("ldmxcsr %0" : : "m"(*saved));
-  return (u32)raised_in(now);
-}
-#else
-typedef fenv_t environment;
-IN void enter_float(environment *saved, u32 mode) {
-  static const int modes[4] = {FE_TONEAREST, FE_TOWARDZERO, FE_DOWNWARD, FE_UPWARD};
-  feholdexcept(saved);
-  fesetround(modes[mode & 3]);
-}
-IN u32 leave_float(const environment *saved) {
-  int now = fetestexcept(FE_ALL_EXCEPT);
-  fesetenv(saved);
-  /* No underflow: what could be tiny is left to softfloat (ODD64 in unit.h). */
-  return (now & FE_INEXACT ? 1u : 0) | (now & FE_OVERFLOW ? 4u : 0) |
-         (now & FE_DIVBYZERO ? 8u : 0) | (now & FE_INVALID ? 16u : 0);
-}
-#endif
-
 /* ---- running ---- */
 
 /* The translation for the guest address in the cell, if its address was entered for this context of the guest. */
@@ -231,20 +170,6 @@ static u32 run(const struct context *c, u32 pc, int system) {
     *(u32 *)(void *)(arena + FP_FAST_SLOT * 8) = *mode == 0 && (*flags & 1);
   }
   return pc;
-}
-
-static u32 features(void) {
-#if defined(__x86_64__)
-  u32 found = 0;
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("fma")) found |= FEATURE_FMA;
-  if (__builtin_cpu_supports("bmi")) found |= FEATURE_BMI;
-  if (__builtin_cpu_supports("bmi2")) found |= FEATURE_BMI2;
-  if (__builtin_cpu_supports("popcnt")) found |= FEATURE_POPCNT;
-  return found;
-#else
-  return 0;
-#endif
 }
 
 static void reply(u8 *arena, u64 value) { memcpy(arena + REPLY_OFFSET, &value, 8); }

@@ -1,19 +1,8 @@
 /*
- * What every translation starts with: types, total arithmetic, checks. Included as text, after layout.h.
+ * What every translation starts with: total arithmetic, checks. Included as text, after layout.h and platform.h.
  *
  * Nothing here has undefined behaviour: arithmetic is unsigned, shift counts are masked, memory goes through memcpy.
  */
-typedef __UINT8_TYPE__ u8;
-typedef __UINT16_TYPE__ u16;
-typedef __UINT32_TYPE__ u32;
-typedef __UINT64_TYPE__ u64;
-typedef __INT8_TYPE__ i8;
-typedef __INT16_TYPE__ i16;
-typedef __INT32_TYPE__ i32;
-typedef __INT64_TYPE__ i64;
-typedef unsigned __int128 u128;
-typedef __int128 i128;
-
 typedef u32 trapdoor_run(u8 *arena, u32 pc);
 
 /* The one symbol of a translation. */
@@ -26,21 +15,9 @@ struct trapdoor_unit {
   const u32 *entries;
 };
 
-/* Never, for the compiler: by default it takes a tenth for unlikely, and exits are many. */
-#define unlikely(x) __builtin_expect_with_probability(!!(x), 0, 1.0)
-#define IN static inline __attribute__((always_inline, unused))
 #define FAR_EXIT 0xffffffffu
 /* A backdoor call: its guest address and length are the words of the cell at EXIT_PC_SLOT. */
 #define CALL_EXIT 0xfffffffeu
-
-/* Value that the compiler knows nothing of, there and in this order: so float operations neither move nor vanish. */
-#if defined(__x86_64__)
-#define PIN(x) __asm__ volatile("" : "+x"(x))
-#elif defined(__aarch64__)
-#define PIN(x) __asm__ volatile("" : "+w"(x))
-#else
-#define PIN(x) __asm__ volatile("" : "+m"(x))
-#endif
 #define KEEP(x) __asm__ volatile("" : : "r"(x))
 
 IN u64 sx(u32 x) { return (u64)(i64)(i32)x; }
@@ -76,32 +53,9 @@ IN u32 rems32(u32 a, u32 b) {
   return (u32)((i32)a % (i32)b);
 }
 
-/* Vectors, by lanes: unsigned, signed and floating. Their operators wrap, and comparisons give all ones or 0. */
-#define VECTOR(name, type) typedef type name __attribute__((vector_size(16)))
-VECTOR(V8, u8);
-VECTOR(V16, u16);
-VECTOR(V32, u32);
-VECTOR(V64, u64);
-VECTOR(S8, i8);
-VECTOR(S16, i16);
-VECTOR(S32, i32);
-VECTOR(S64, i64);
-VECTOR(F32, float);
-VECTOR(F64, double);
-#if defined(__clang__) || __GNUC__ >= 12
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (V8){__VA_ARGS__})
-#endif
 #define ONES32 ((V64)(F32){1, 1, 1, 1})
 #define ONES64 ((V64)(F64){1, 1})
 IN V64 choose(V64 mask, V64 a, V64 b) { return (a & mask) | (b & ~mask); }
-#if defined(__SSE4_1__)
-VECTOR(W64, long long);
-IN u64 any(V64 a) { return !__builtin_ia32_ptestz128((W64)a, (W64)a); }
-#else
-IN u64 any(V64 a) { return (a[0] | a[1]) != 0; }
-#endif
 #define LANES(bits, n) \
   IN V##bits abs##bits(V##bits a) { \
     V##bits m = (V##bits)((S##bits)a >> (bits - 1)); \
@@ -187,21 +141,6 @@ IN F64 root64(F64 a) {
   for (int i = 0; i < 2; i++) a[i] = __builtin_sqrt(a[i]);
   return a;
 }
-/* Compilers make single instructions of loops over lanes only for some vectors. */
-#if defined(__FMA__)
-IN F32 fused32(F32 a, F32 b, F32 c) { return __builtin_ia32_vfmaddps(a, b, c); }
-IN F64 fused64(F64 a, F64 b, F64 c) { return __builtin_ia32_vfmaddpd(a, b, c); }
-#else
-IN F32 fused32(F32 a, F32 b, F32 c) {
-  for (int i = 0; i < 4; i++) a[i] = __builtin_fmaf(a[i], b[i], c[i]);
-  return a;
-}
-IN F64 fused64(F64 a, F64 b, F64 c) {
-  for (int i = 0; i < 2; i++) a[i] = __builtin_fma(a[i], b[i], c[i]);
-  return a;
-}
-#endif
-
 /* The slots, guest memory and the page table: of one pointer, which leaves more registers to the guest's. */
 #define s ((u64 *)(void *)arena)
 #define g (arena + GUEST_OFFSET)
@@ -240,13 +179,7 @@ struct extent {
 #define HOW(number, span, right) ((number) << 16 | (span) << 4 | (right))
 
 /* Whether some of the bytes may not be accessed; moves the extent if it is missed often. */
-#if defined(__x86_64__)
-#define PRIVATE __attribute__((used, noinline, cold, sysv_abi, target("general-regs-only")))
-static u32 reach(u8 *arena, u64 at, u32 how) __asm__("trapdoor_reach") PRIVATE;
-#else
-#define PRIVATE __attribute__((unused, noinline, cold))
-static u32 reach(u8 *arena, u64 at, u32 how) PRIVATE;
-#endif
+static u32 reach(u8 *arena, u64 at, u32 how) REACH;
 static u32 reach(u8 *arena, u64 at, u32 how) {
   struct extent *extent = &EXTENTS[how >> 16];
   u32 right = how & 15, first, last, end, *misses;
@@ -268,27 +201,6 @@ static u32 reach(u8 *arena, u64 at, u32 how) {
   extent->length = length - EXTENT_SLACK;
   return 0;
 }
-/* Calls it; no register changes on the way, so that this costs what is accessed in the extent nothing. */
-#if defined(__x86_64__)
-__asm__(
-  ".text\n"
-  "trapdoor_look:\n"
-  "push %rax; push %rcx; push %rdx; push %rsi; push %rdi; push %r8; push %r9; push %r10; push %r11\n"
-  "mov 96(%rsp), %rdi; mov 88(%rsp), %rsi; mov 80(%rsp), %rdx\n"
-  "call trapdoor_reach\n"
-  "neg %eax\n"
-  "pop %r11; pop %r10; pop %r9; pop %r8; pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rax\n"
-  "ret\n");
-#define LOOK(at, number, how) __extension__({ \
-  u32 bad; \
-  __asm__ volatile( \
-    "push %[a]; push %[b]; push %[c]; call trapdoor_look; lea 24(%%rsp), %%rsp" \
-    : "=@ccc"(bad), "+m"(EXTENTS[number]) \
-    : [a] "r"(arena), [b] "r"((u64)(at)), [c] "i"(how)); \
-  bad; })
-#else
-#define LOOK(at, number, how) reach(arena, at, how)
-#endif
 /* Not the fast path of accesses of `span` bytes from an address on. */
 #define OUT(at, number, span, right) \
   (unlikely((at) - EXTENTS[number].start >= EXTENTS[number].length) && \
@@ -317,103 +229,18 @@ IN float flt(u64 x) { float v; u32 w = (u32)x; __builtin_memcpy(&v, &w, 4); retu
 #define BOX 0xffffffff00000000u
 #define UNBOXED(x) unlikely((x) < BOX)
 
-/*
- * Results that are the guest's, with the flags that the processor raised: any but a NaN. Where tininess is detected
- * before rounding (AArch64), results near or below the smallest normal number are left to softfloat, too.
- */
-#if defined(__x86_64__)
-#define ODD64(x) unlikely((x) != (x))
-#define ODD32(x) unlikely((x) != (x))
-#define ODD_SUM64 ODD64
-#define ODD_SUM32 ODD32
-#else
-#define ODD64(x) unlikely(!(__builtin_fabs(x) > __DBL_MIN__))
-#define ODD32(x) unlikely(!(__builtin_fabsf(x) > __FLT_MIN__))
-#define ODD_SUM64(x) unlikely(!(__builtin_fabs(x) > __DBL_MIN__ || (x) == 0))
-#define ODD_SUM32(x) unlikely(!(__builtin_fabsf(x) > __FLT_MIN__ || (x) == 0))
-#endif
-
 /* The guest's NaN, where the processor has another one. */
 #define CANONICAL(x) do if ((x) != (x)) (x) = dbl(0x7ff8000000000000u); while (0)
 
-/*
- * Arithmetic that happens there and in this order, once: nothing moves it over an exit, folds it or leaves it out. One
- * instruction where there are some with three operands.
- */
-#if defined(__AVX__) && defined(__x86_64__)
-#define FLOATS2(name, instruction, sign) \
-  IN double name##64(double a, double b) { \
-    double v; \
-    __asm__ volatile("v" instruction "sd %2, %1, %0" : "=x"(v) : "x"(a), "xm"(b)); \
-    return v; \
-  } \
-  IN float name##32(float a, float b) { \
-    float v; \
-    __asm__ volatile("v" instruction "ss %2, %1, %0" : "=x"(v) : "x"(a), "xm"(b)); \
-    return v; \
-  }
-#else
-#define FLOATS2(name, instruction, sign) \
-  IN double name##64(double a, double b) { PIN(a); a = a sign b; PIN(a); return a; } \
-  IN float name##32(float a, float b) { PIN(a); a = a sign b; PIN(a); return a; }
-#endif
+/* By the processor, once, there and in this order (see platform.h). */
 FLOATS2(fadd, "add", +)
 FLOATS2(fsub, "sub", -)
 FLOATS2(fmul, "mul", *)
 FLOATS2(fdiv, "div", /)
-#if defined(__FMA__) && defined(__x86_64__)
-#define FUSED(name, instruction, product, addend) \
-  IN double name##64(double a, double b, double c) { \
-    __asm__ volatile("v" instruction "213sd %2, %1, %0" : "+x"(a) : "x"(b), "xm"(c)); \
-    return a; \
-  } \
-  IN float name##32(float a, float b, float c) { \
-    __asm__ volatile("v" instruction "213ss %2, %1, %0" : "+x"(a) : "x"(b), "xm"(c)); \
-    return a; \
-  }
-#else
-#define FUSED(name, instruction, product, addend) \
-  IN double name##64(double a, double b, double c) { \
-    PIN(a); a = __builtin_fma(product a, b, addend c); PIN(a); return a; \
-  } \
-  IN float name##32(float a, float b, float c) { \
-    PIN(a); a = __builtin_fmaf(product a, b, addend c); PIN(a); return a; \
-  }
-#endif
 FUSED(fma, "fmadd", , )
 FUSED(fmaNA, "fmsub", , -)
 FUSED(fmaNP, "fnmadd", -, )
 FUSED(fmaNPA, "fnmsub", -, -)
-
-/* Exceptions that the processor has raised since a stay began: NX 1, UF 2, OF 4, DZ 8, NV 16. */
-#if defined(__x86_64__)
-IN u64 raised_in(u32 status) {
-  /* IE, DE, ZE, OE, UE, PE from bit 0. Mostly there was nothing but PE. */
-  if (__builtin_expect((status & 0x3d) == 0x20, 1)) return 1;
-  return (status >> 5 & 1) | (status >> 3 & 2) | (status >> 1 & 4) | (status << 1 & 8) | (status << 4 & 16);
-}
-IN u64 read_raised(void) {
-  u32 status;
-  __asm__ volatile("stmxcsr %0" : "=m"(status) : : "memory");
-  return raised_in(status);
-}
-IN void clear_raised(void) {
-  u32 status;
-  __asm__ volatile("stmxcsr %0" : "=m"(status) : : "memory");
-  status &= ~0x3fu;
-  __asm__ volatile("ldmxcsr %0" : : "m"(status) : "memory");
-}
-#elif defined(__aarch64__)
-IN u64 read_raised(void) {
-  u64 status;
-  __asm__ volatile("mrs %0, fpsr" : "=r"(status) : : "memory");
-  /* IOC, DZC, OFC, UFC, IXC from bit 0. No underflow: what could be tiny is left to softfloat (ODD64). */
-  return (status >> 4 & 1) | (status & 4) | (status << 2 & 8) | (status << 4 & 16);
-}
-IN void clear_raised(void) {
-  __asm__ volatile("msr fpsr, %0" : : "r"((u64)0) : "memory");
-}
-#endif
 
 /* Of a square root's operand; a NaN must not raise anything here. */
 #define NEGATIVE(x) unlikely(!__builtin_isgreaterequal(x, 0))
