@@ -11,20 +11,12 @@ import { Ending, type RegionBlock } from "../cpu/engine/region/region.ts";
 import { findPairs } from "../cpu/engine/region/liveness.ts";
 import { FLAG_NV } from "../cpu/engine/softfloat/core.ts";
 import type { IrBlock } from "../cpu/ir/builder.ts";
-import {
-  Effect,
-  FIELDS,
-  FpStyle,
-  mayExit,
-  Op,
-  OPS,
-  Slot,
-  slotsWritten,
-  WORDS,
-} from "../cpu/ir/ops.ts";
+import { Effect, FIELDS, FpStyle, mayExit, Op, OPS, Slot, WORDS } from "../cpu/ir/ops.ts";
 import { hex, type OpContext, OPERATIONS, U64_ZERO } from "./emit_ops.ts";
 import { type AccessPlan, type AccessState, planAccesses } from "./accesses.ts";
 import { LateNans } from "./late_nans.ts";
+import { entryTable } from "./entry_table.ts";
+import { KnownValues, mayRaise } from "./known_values.ts";
 import { EXTENTS } from "./layout.ts";
 import { planUnrolling, type Unrolled } from "./unroll.ts";
 import { Page } from "../mmu/address_space.ts";
@@ -38,23 +30,6 @@ const BRANCH = new Map<number, (a: string, b: string) => string>([
   [Op.brLtu, (a, b) => `${a} < ${b}`],
   [Op.brGeu, (a, b) => `${a} >= ${b}`],
 ]);
-/** Ops whose result is a word, sign-extended. */
-const WORD_OPS = new Set(
-  OPS.filter(({ name }) =>
-    /^((add|sub|mul|shl|shru|shrs|rotr)32i?|(div|rem)[su]32|sext\d+|s(lt|ltu|eq|ne)64i?|ld[SU](8|16)|ldS32|f?(eq|lt|le)(32|64)|cvt[SU]32F\d+)$/
-      .test(name)
-  ).map(({ code }) => code),
-);
-/** Ops that may raise a floating-point exception and go on. */
-const RAISES = new Set(
-  OPS.filter(({ name }) => /^(v?f(add|sub|mul|div|ma|sqrt)|v?cvt)/.test(name)).map(({ code }) =>
-    code
-  ),
-);
-const BITWISE = new Set([Op.and64, Op.or64, Op.xor64]);
-/** Whether a record copies a slot, or the five bits in it that are flags. */
-const isCopy = (code: Int32Array, at: number) =>
-  code[at] === Op.mov || (code[at] === Op.and64i && code[at + 4] === 31 && code[at + 5] === 0);
 /** The 64-bit immediate of a record. */
 const immediateOf = (code: Int32Array, at: number) =>
   hex(BigInt.asUintN(64, BigInt(code[at + 5]) << 32n | BigInt(code[at + 4] >>> 0)));
@@ -101,8 +76,6 @@ export class Emitter implements OpContext {
   readonly #offsets = new Map<object, string>();
   /** Checks of loads and of stores so far, each of which has an extent. */
   readonly #extents = [0, 0];
-  /** Slots that hold a word, sign-extended, at this place in the block. */
-  readonly #words = new Set<number>();
   /** Registers that may hold a NaN that is not canonical yet: at this place, at the current instruction's start, ... */
   #late = new LateNans();
   #lateBefore: readonly number[] = [];
@@ -114,8 +87,7 @@ export class Emitter implements OpContext {
   #environment = false;
   /** Whether the local `raised` is up to date at this place in the block. */
   #raisedKnown = false;
-  /** Slots that hold the flags as they are at this place in the block. */
-  readonly #flags = new Set<number>();
+  readonly #values = new KnownValues();
   #dispatch = "";
 
   constructor(unit: Unit) {
@@ -137,7 +109,8 @@ export class Emitter implements OpContext {
     const { blocks, entries } = this.#unit;
     this.#findSlots();
     this.#findOwed();
-    const { table, dispatch } = this.#hashTable(entries);
+    const { index } = this.#unit;
+    const { table, dispatch } = entryTable(entries, (pc) => index.get(pc)!, this.system);
     this.#dispatch = dispatch;
     blocks.forEach((block) => this.#printBlock(block));
     const out: string[] = [];
@@ -408,7 +381,7 @@ export class Emitter implements OpContext {
   }
 
   isWord(slot: number): boolean {
-    return slot === Slot.ZERO || this.#words.has(slot);
+    return this.#values.isWord(slot);
   }
 
   usesFloat(): void {
@@ -443,9 +416,8 @@ export class Emitter implements OpContext {
     const before = this.#only.get(ir.pc);
     this.#plan = planAccesses(block, before && this.#known.get(before.ir.pc), this.system);
     this.#known.set(ir.pc, this.#plan.state);
-    this.#words.clear();
+    this.#values.clear();
     this.#raisedKnown = false;
-    this.#flags.clear();
     const leaving = this.#leaving(block);
     const unrolls = leaving.size === 0 && !this.system;
     this.#unrolled = unrolls ? planUnrolling(block) : undefined;
@@ -473,9 +445,8 @@ export class Emitter implements OpContext {
     for (this.#done = 0; this.#done < times * count; this.#done += count) {
       this.line("{");
       this.#declareTemps(block);
-      this.#words.clear();
+      this.#values.clear();
       this.#raisedKnown = false;
-      this.#flags.clear();
       this.#printBody(block, new Set());
       const holds = condition(this.get(code[at + 2]), this.get(code[at + 3]));
       this.line(`if (${taken ? "" : "!"}(${holds})) ${this.#goto(out, this.#done)}`);
@@ -506,7 +477,7 @@ export class Emitter implements OpContext {
         this.line(this.exit());
         return false;
       }
-      if (this.#keepsFlags(code, at)) continue;
+      if (this.#values.keepsFlags(code, at)) continue;
       const immediate = !fields.reads.includes(3);
       row.print(this, {
         d: code[at + 1],
@@ -517,13 +488,9 @@ export class Emitter implements OpContext {
         i: immediateOf(code, at),
         immediate,
       });
-      if (RAISES.has(code[at])) {
-        this.#raisedKnown = false;
-        this.#flags.clear();
-      }
+      if (mayRaise(code[at])) this.#raisedKnown = false;
       if (OPS[code[at]].effect === Effect.FLOAT) this.#environment = true;
-      if (fields.writes) this.#noteWord(code, at);
-      this.#noteFlags(code, at);
+      this.#values.note(code, at);
     }
     this.#goTo(ir, terminator);
     return true;
@@ -542,33 +509,6 @@ export class Emitter implements OpContext {
       if (leaves) found.add(insns[at / WORDS]);
     }
     return found;
-  }
-
-  /**
-   * Whether a record writes the flags that there are, or follows one that did: programs save and restore them around a
-   * comparison that raises nothing here.
-   */
-  #keepsFlags(code: Int32Array, at: number): boolean {
-    if (code[at] === Op.fpsync) return at >= WORDS && this.#keepsFlags(code, at - WORDS);
-    return code[at + 1] === Slot.FP_FLAGS && isCopy(code, at) && this.#flags.has(code[at + 2]);
-  }
-
-  #noteFlags(code: Int32Array, at: number): void {
-    const from = code[at + 2];
-    const flags = isCopy(code, at) && (from === Slot.FP_FLAGS || this.#flags.has(from));
-    const slots = slotsWritten(code, at, FIELDS[code[at]]);
-    if (slots.includes(Slot.FP_FLAGS)) this.#flags.clear();
-    for (const slot of slots) this.#flags.delete(slot);
-    if (flags) this.#flags.add(code[at + 1]);
-  }
-
-  #noteWord(code: Int32Array, at: number): void {
-    const op = code[at], [a, b] = [code[at + 2], code[at + 3]];
-    const word = WORD_OPS.has(op) || (op === Op.mov && this.isWord(a)) ||
-      (BITWISE.has(op) && this.isWord(a) && this.isWord(b)) ||
-      (op === Op.const && code[at + 4] >> 31 === code[at + 5]);
-    if (word) this.#words.add(code[at + 1]);
-    else for (const slot of slotsWritten(code, at, FIELDS[op])) this.#words.delete(slot);
   }
 
   #declareTemps({ ir, terminator }: RegionBlock): void {
@@ -686,32 +626,6 @@ export class Emitter implements OpContext {
       default:
         // A trap: its instruction is the interpreter's.
         return this.line(this.exit());
-    }
-  }
-
-  /** A table from guest addresses to labels without collisions, and the statement that jumps by it. */
-  #hashTable(entries: readonly number[]): { table: string; dispatch: string } {
-    let bits = 2;
-    while (1 << bits < entries.length * 2) bits++;
-    for (let attempt = 0, multiplier = 0x9e37_79b1;; attempt++) {
-      const rows: string[] = [];
-      const fits = entries.every((pc) => {
-        const at = Math.imul(pc, multiplier) >>> (32 - bits);
-        if (rows[at] !== undefined) return false;
-        rows[at] = `{${this.system ? hex(pc) : `${pc}u`}, (i32)(&&L${
-          this.#unit.index.get(pc)
-        } - &&leave)}`;
-        return true;
-      });
-      if (fits) {
-        const table = Array.from({ length: 1 << bits }, (_, i) => rows[i] ?? "{0, 0}").join(",\n");
-        const dispatch = `{ u32 h = (u32)pc * ${multiplier >>> 0}u >> ${32 - bits}; ` +
-          "if (unlikely(table[h].pc != pc)) goto leave; " +
-          "goto *(void *)((const char *)&&leave + table[h].to); }";
-        return { table, dispatch };
-      }
-      multiplier = Math.imul(multiplier, 0x0019_660d) + 0x3c6e_f35e | 1;
-      if (attempt % 200 === 199) bits++;
     }
   }
 }
