@@ -16,9 +16,10 @@ import {
   PAGE_TABLE_OFFSET,
 } from "../mmu/arena.ts";
 import { STORE_WORDS, TLB_CONTEXTS, TLB_ENTRIES, TLB_WORD } from "../mmu/softmmu.ts";
+import { Feature } from "./platform.ts";
 
 /** Version of the interface between TypeScript, helper and translations; raise it when its meaning changes. */
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 /** Byte offset in the arena of the extents (see `accesses.ts`), bytes of each, and how many there are. */
 export const EXTENTS_OFFSET = NATIVE_OFFSET;
 export const EXTENT_BYTES = 32;
@@ -57,9 +58,6 @@ export const Command = {
   /** Runs in system mode: the addresses of entry and exit are in the cell `EXIT_PC_SLOT`. */
   RUN_SYSTEM: 6,
 } as const;
-
-/** Features of the processor, in the second word of `REPLY` after a handshake. */
-export const Feature = { FMA: 1, BMI: 2, BMI2: 4, LZCNT: 8, POPCNT: 16 } as const;
 
 /** All constants, by their names in C. */
 const CONSTANTS: Record<string, number> = {

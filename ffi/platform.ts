@@ -3,9 +3,11 @@
  *
  * @module
  */
-import { Feature } from "./layout.ts";
 
 const { os, arch } = Deno.build;
+
+/** Features of the processor, in the second word of `REPLY` after a handshake. */
+export const Feature = { FMA: 1, BMI: 2, BMI2: 4, LZCNT: 8, POPCNT: 16 } as const;
 
 /** Name of this host in cache keys. */
 export const HOST = `${os}-${arch}`;

@@ -333,6 +333,8 @@ export class Machine extends EventTarget {
           note: options.note,
           errors: options.backdoorErrors,
         });
+      const strace = options.strace &&
+        (await import("./user/strace.ts")).straceTo(options.strace);
       const process = new UserProcess({
         cpu,
         memory,
@@ -358,7 +360,7 @@ export class Machine extends EventTarget {
         argv,
         envp,
         note: options.note ?? (() => {}),
-        ...(options.strace ? { trace: options.strace } : {}),
+        ...(strace ? { trace: strace } : {}),
       });
       await backdoor?.channel.start();
       const quietly = (close: () => Promise<void>) => () =>

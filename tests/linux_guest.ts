@@ -13,6 +13,7 @@ import { denoFiles } from "../machine/user/host_deno.ts";
 import { Linux, type LinuxOptions, type Outcome } from "../machine/user/linux.ts";
 import { loadProgram } from "../machine/user/loader.ts";
 import { RISCV64_ABI } from "../machine/user/riscv_abi.ts";
+import { straceTo } from "../machine/user/strace.ts";
 import { inputFromBytes } from "../machine/user/streams.ts";
 import { AddressSpace } from "../mmu/address_space.ts";
 import { Arena } from "../mmu/arena.ts";
@@ -133,7 +134,7 @@ export class Guest {
       program,
       exePath: "/prog",
       note: (message) => this.notes.push(message),
-      ...(options.quick ? {} : { trace: (line) => this.trace.push(line) }),
+      ...(options.quick ? {} : { trace: straceTo((line) => this.trace.push(line)) }),
       ...options,
       abi: this.abi,
       memory: this.memory,

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { RISCV32_ABI, RISCV64_ABI } from "../machine/user/riscv_abi.ts";
+import { ARG_KINDS } from "../machine/user/arg_kinds.ts";
 import { ARG_TYPES } from "../machine/user/strace.ts";
 import { Guest, withDirectory } from "./linux_guest.ts";
 import { testWith } from "./tools.ts";
@@ -117,8 +118,8 @@ Deno.test("the system-call tables are sound when they are read", () => {
       const types = args === "" ? [] : args.split(" ");
       // An offset takes two 32-bit registers.
       const registers = types.map((type) => {
-        const kind = ARG_TYPES[type]?.kind;
-        assert(kind, `${name}: ${type}`);
+        const kind = ARG_KINDS.get(type);
+        assert(kind && ARG_TYPES[type], `${name}: ${type}`);
         return kind === "wide" || (kind === "offset" && bits === 32) ? 2 : 1;
       });
       assert(registers.reduce((a, b) => a + b, 0) <= 6, name);

@@ -1,5 +1,5 @@
 /* Written by ffi/layout.ts from the TypeScript layout. Don't edit. */
-#define TRAPDOOR_ABI 0x4u
+#define TRAPDOOR_ABI 0x5u
 #define PAGES_OFFSET 0x10000u
 #define PAGE_SHIFT 0xcu
 #define GUEST_OFFSET 0x4000000u
@@ -40,4 +40,4 @@
 #define FEATURE_BMI2 0x4u
 #define FEATURE_LZCNT 0x8u
 #define FEATURE_POPCNT 0x10u
-#define LAYOUT_HASH 0xbe84cad9u
+#define LAYOUT_HASH 0xbabbfda2u

@@ -22,7 +22,7 @@ export interface LinuxCpu {
 }
 
 /**
- * A row of the system-call table: number, name, types of the arguments (names of `ARG_TYPES` in strace.ts,
+ * A row of the system-call table: number, name, types of the arguments (see arg_kinds.ts,
  * separated by spaces), the type of the result if it is not an int, and the handler's name if it differs.
  */
 export type SyscallRow = readonly [

@@ -1,8 +1,8 @@
 /**
  * The system-call table and structure layouts that architectures of the asm-generic family share.
  *
- * Source: Linux include/uapi/asm-generic/unistd.h, stat.h, statfs.h, fcntl.h. Types of arguments are those of `ARG_TYPES` in
- * strace.ts. 32-bit architectures of this family have 64-bit times and offsets only.
+ * Source: Linux include/uapi/asm-generic/unistd.h, stat.h, statfs.h, fcntl.h. Types of arguments are those of
+ * arg_kinds.ts. 32-bit architectures of this family have 64-bit times and offsets only.
  *
  * @module
  */

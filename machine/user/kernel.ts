@@ -45,8 +45,29 @@ export interface LinuxOptions {
   signalled?: boolean;
   /** Told, once each, what the guest asked for and could not get for reasons it cannot see. */
   note?: (message: string) => void;
-  /** Gets a line for each system call, as strace(1) prints it. */
-  trace?: (line: string) => void;
+  /** Prints system calls. */
+  trace?: Tracer;
+}
+
+/** The line of a system call, begun before the call. */
+export interface TraceLine {
+  /** The whole of it, when the call has returned; `type` is the result's. */
+  finish(result: number, type: string): string;
+  /** That of a call that does not return. */
+  unfinished(): string;
+}
+
+/** What prints system calls (see strace.ts, which is loaded when it is asked for). */
+export interface Tracer {
+  /** Formats the arguments that a call reads; `types` are names of types (see arg_kinds.ts), one for each. */
+  begin(
+    name: string,
+    types: readonly string[],
+    args: readonly number[],
+    memory: AddressSpace,
+    abi: Abi,
+  ): TraceLine;
+  write(line: string): void;
 }
 
 /** An interval timer of setitimer(2). */

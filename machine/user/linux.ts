@@ -27,12 +27,19 @@
  */
 import { GuestMemoryError } from "../../mmu/address_space.ts";
 import type { ArchCall, MemoryFault, SyscallRow } from "./abi.ts";
+import { ARG_KINDS, type ArgKind } from "./arg_kinds.ts";
 import { addDevices } from "./devices.ts";
 import { E, HostError, RESTART } from "./errno.ts";
 import { InputFile, Open, OutputFile, type Result } from "./files.ts";
 import { ioCalls } from "./io_calls.ts";
 import { ioctlCalls } from "./ioctl.ts";
-import { type Handler, KEEP_REGISTERS, Kernel, type LinuxOptions } from "./kernel.ts";
+import {
+  type Handler,
+  KEEP_REGISTERS,
+  Kernel,
+  type LinuxOptions,
+  type TraceLine,
+} from "./kernel.ts";
 import { memoryCalls } from "./memory_calls.ts";
 import { pathCalls } from "./path_calls.ts";
 import { isDirectory } from "./paths.ts";
@@ -40,7 +47,6 @@ import { pollCalls } from "./poll.ts";
 import { signalCalls } from "./signal_calls.ts";
 import { type Interrupted, type Outcome, SignalCode } from "./signals.ts";
 import { statCalls } from "./stat_calls.ts";
-import { ARG_TYPES, type ArgKind, TraceLine } from "./strace.ts";
 import { taskCalls } from "./tasks.ts";
 import { timeCalls } from "./time.ts";
 import type { VirtualDirectory, VirtualFile } from "./virtual.ts";
@@ -81,8 +87,9 @@ function compile(row: SyscallRow, archCalls: Readonly<Record<string, ArchCall>>)
     throw new RangeError(`Cannot use system call ${nr}: nothing handles "${handlerName}"`);
   }
   const kinds = types.map((type) => {
-    if (!ARG_TYPES[type]) throw new RangeError(`Cannot use ${name}: there is no type "${type}"`);
-    return ARG_TYPES[type].kind;
+    const kind = ARG_KINDS.get(type);
+    if (!kind) throw new RangeError(`Cannot use ${name}: there is no type "${type}"`);
+    return kind;
   });
   return { name, handler, kinds, types, result };
 }
@@ -206,13 +213,13 @@ export class Linux {
     const call = this.#calls[nr] ?? this.#call(nr);
     if (!call) {
       kernel.note(`The guest used system call ${nr >>> 0}, which user mode does not have (ENOSYS)`);
-      kernel.options.trace?.(`syscall_0x${(nr >>> 0).toString(16)}(...) = -1 ENOSYS`);
+      kernel.options.trace?.write(`syscall_0x${(nr >>> 0).toString(16)}(...) = -1 ENOSYS`);
       return this.#finish(-E.ENOSYS);
     }
     this.#decode(call.kinds);
     const a = this.#args;
     const { trace } = kernel.options;
-    const line = trace && new TraceLine(call.name, call.types, a, kernel.memory, abi);
+    const line = trace?.begin(call.name, call.types, a, kernel.memory, abi);
     let result: Result;
     try {
       result = call.handler(kernel, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -220,7 +227,7 @@ export class Linux {
       result = this.#errno(error, call.name);
     }
     if (typeof result === "number") {
-      if (line) trace!(this.#line(line, result, call));
+      if (line) trace!.write(this.#line(line, result, call));
       return this.#finish(result);
     }
     return this.#later(result, call, line);
@@ -237,7 +244,7 @@ export class Linux {
     } catch (error) {
       value = this.#errno(error, call.name);
     }
-    if (line) this.kernel.options.trace!(this.#line(line, value, call));
+    if (line) this.kernel.options.trace!.write(this.#line(line, value, call));
     return this.#finish(value);
   }
 

@@ -1,18 +1,13 @@
 /**
- * Types of system-call arguments: how they are decoded, and how `--strace` prints them, which is as strace(1) does.
+ * How `--strace` prints system calls, which is as strace(1) does.
  *
  * @module
  */
 import type { AddressSpace } from "../../mmu/address_space.ts";
 import type { Abi } from "./abi.ts";
 import { errnoName, errnoText, RESTART } from "./errno.ts";
+import type { TraceLine, Tracer } from "./kernel.ts";
 import { signalName } from "./signals.ts";
-
-/**
- * How an argument is decoded from registers: a 32-bit int, an unsigned long, a 64-bit offset (two registers of
- * 32 bits), or an offset that takes two registers whatever their width (low and high part).
- */
-export type ArgKind = "int" | "long" | "offset" | "wide";
 
 /** What formatting may look at. */
 interface Context {
@@ -28,7 +23,6 @@ interface Context {
 
 /** A type of argument. */
 export interface ArgType {
-  kind: ArgKind;
   /** Whether it is printed after the call, because the call fills it in. */
   out?: boolean;
   format(value: number, context: Context): string;
@@ -173,49 +167,42 @@ function openFlags(value: number, { abi }: Context): string {
   return rest === "" ? access : `${access}|${rest}`;
 }
 
-const int = (format: (value: number, context: Context) => string = String): ArgType => ({
-  kind: "int",
-  format,
-});
-const long = (format: (value: number, context: Context) => string): ArgType => ({
-  kind: "long",
-  format,
-});
+const as = (format: (value: number, context: Context) => string): ArgType => ({ format });
 const out = (type: ArgType): ArgType => ({ ...type, out: true });
 
-/** Types of arguments by the names that the system-call tables use. */
+/** How arguments of each type (see arg_kinds.ts) are printed. */
 export const ARG_TYPES: Readonly<Record<string, ArgType>> = {
-  int: int(),
-  uint: int(bitsHex),
-  fd: int(),
-  dirfd: int((value) => value === -100 ? "AT_FDCWD" : String(value)),
-  size: long(String),
-  long: long(hex),
-  ptr: long(hex),
-  off: { kind: "offset", format: String },
-  wide_off: { kind: "wide", format: String },
-  path: long(string),
-  string: long(string),
-  string_out: out(long(string)),
-  buffer: long(buffer),
-  buffer_out: out(long(buffer)),
-  vector: long(vector),
-  mode: int(octal),
-  create_mode: int((value, { args }) => args[2] & 0o100 ? octal(value) : ""),
-  open_flags: int(openFlags),
+  int: as(String),
+  uint: as(bitsHex),
+  fd: as(String),
+  dirfd: as((value) => value === -100 ? "AT_FDCWD" : String(value)),
+  size: as(String),
+  long: as(hex),
+  ptr: as(hex),
+  off: as(String),
+  wide_off: as(String),
+  path: as(string),
+  string: as(string),
+  string_out: out(as(string)),
+  buffer: as(buffer),
+  buffer_out: out(as(buffer)),
+  vector: as(vector),
+  mode: as(octal),
+  create_mode: as((value, { args }) => args[2] & 0o100 ? octal(value) : ""),
+  open_flags: as(openFlags),
   // pipe2 and dup3: the same bits, but no access mode.
-  status_flags: int(flags({ O_NONBLOCK: 0o4000, O_CLOEXEC: 0o2000000 })),
-  at_flags: int(flags({
+  status_flags: as(flags({ O_NONBLOCK: 0o4000, O_CLOEXEC: 0o2000000 })),
+  at_flags: as(flags({
     AT_SYMLINK_NOFOLLOW: 0x100,
     AT_EACCESS: 0x200,
     AT_SYMLINK_FOLLOW: 0x400,
     AT_NO_AUTOMOUNT: 0x800,
     AT_EMPTY_PATH: 0x1000,
   })),
-  unlink_flags: int(flags({ AT_REMOVEDIR: 0x200 })),
-  access: int(flags({ R_OK: 4, W_OK: 2, X_OK: 1 }, "F_OK")),
-  prot: int(flags({ PROT_READ: 1, PROT_WRITE: 2, PROT_EXEC: 4 }, "PROT_NONE")),
-  map_flags: int(flags({
+  unlink_flags: as(flags({ AT_REMOVEDIR: 0x200 })),
+  access: as(flags({ R_OK: 4, W_OK: 2, X_OK: 1 }, "F_OK")),
+  prot: as(flags({ PROT_READ: 1, PROT_WRITE: 2, PROT_EXEC: 4 }, "PROT_NONE")),
+  map_flags: as(flags({
     MAP_SHARED_VALIDATE: 3,
     MAP_SHARED: 1,
     MAP_PRIVATE: 2,
@@ -225,12 +212,12 @@ export const ARG_TYPES: Readonly<Record<string, ArgType>> = {
     MAP_STACK: 0x20000,
     MAP_FIXED_NOREPLACE: 0x100000,
   })),
-  whence: int(values(["SEEK_SET", "SEEK_CUR", "SEEK_END", "SEEK_DATA", "SEEK_HOLE"])),
-  signal: int(signalName),
-  sigmask_how: int(values(["SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK"])),
-  sigset: long(signalSet),
-  sigset_out: out(long(signalSet)),
-  clock: int(values([
+  whence: as(values(["SEEK_SET", "SEEK_CUR", "SEEK_END", "SEEK_DATA", "SEEK_HOLE"])),
+  signal: as(signalName),
+  sigmask_how: as(values(["SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK"])),
+  sigset: as(signalSet),
+  sigset_out: out(as(signalSet)),
+  clock: as(values([
     "CLOCK_REALTIME",
     "CLOCK_MONOTONIC",
     "CLOCK_PROCESS_CPUTIME_ID",
@@ -240,17 +227,17 @@ export const ARG_TYPES: Readonly<Record<string, ArgType>> = {
     "CLOCK_MONOTONIC_COARSE",
     "CLOCK_BOOTTIME",
   ])),
-  timespec: long(timespec),
-  timespec_out: out(long(timespec)),
-  stat_out: out(long(stat)),
+  timespec: as(timespec),
+  timespec_out: out(as(timespec)),
+  stat_out: out(as(stat)),
   fds_out: out(
-    long((value, { memory }) =>
+    as((value, { memory }) =>
       memory.isReadable(value, 8)
         ? `[${memory.readU32(value)}, ${memory.readU32(value + 4)}]`
         : hex(value)
     ),
   ),
-  futex: int((value) => {
+  futex: as((value) => {
     const name = {
       0: "FUTEX_WAIT",
       1: "FUTEX_WAKE",
@@ -262,8 +249,8 @@ export const ARG_TYPES: Readonly<Record<string, ArgType>> = {
     return (name ?? String(value & 0x7f)) + (value & 128 ? "_PRIVATE" : "") +
       (value & 256 ? "|FUTEX_CLOCK_REALTIME" : "");
   }),
-  clone_flags: long(hex),
-  rlimit: int(values([
+  clone_flags: as(hex),
+  rlimit: as(values([
     "RLIMIT_CPU",
     "RLIMIT_FSIZE",
     "RLIMIT_DATA",
@@ -275,7 +262,7 @@ export const ARG_TYPES: Readonly<Record<string, ArgType>> = {
     "RLIMIT_MEMLOCK",
     "RLIMIT_AS",
   ])),
-  fcntl: int((value) =>
+  fcntl: as((value) =>
     [
       "F_DUPFD",
       "F_GETFD",
@@ -288,14 +275,14 @@ export const ARG_TYPES: Readonly<Record<string, ArgType>> = {
     ][value] ??
       (value === 1030 ? "F_DUPFD_CLOEXEC" : String(value))
   ),
-  ioctl: int((value) =>
+  ioctl: as((value) =>
     ({ 0x5401: "TCGETS", 0x5402: "TCSETS", 0x5413: "TIOCGWINSZ", 0x541b: "FIONREAD" })[value] ??
       bitsHex(value)
   ),
 };
 
 /** A call whose line is being written. */
-export class TraceLine {
+class Line implements TraceLine {
   readonly #name: string;
   readonly #types: readonly string[];
   readonly #context: Omit<Context, "index">;
@@ -349,4 +336,9 @@ export class TraceLine {
   unfinished(): string {
     return `${this.#head(-1)} = ?`;
   }
+}
+
+/** Prints system calls. */
+export function straceTo(write: (line: string) => void): Tracer {
+  return { write, begin: (...call) => new Line(...call) };
 }
