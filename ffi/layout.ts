@@ -6,7 +6,7 @@
  * @module
  */
 import { CONTEXT_WORD, EXIT_PC_SLOT, FUEL_WORD } from "../cpu/engine/tier.ts";
-import { Slot } from "../cpu/ir/ops.ts";
+import { Slot } from "../cpu/ir/encoding.ts";
 import { Page } from "../mmu/address_space.ts";
 import {
   GUEST_OFFSET,

@@ -11,7 +11,7 @@ import { Cache } from "./cache.ts";
 import { Compiler } from "./compiler.ts";
 import { Helper } from "./helper.ts";
 import { cacheDirectory, granted, variable } from "./cache_directory.ts";
-import { type AheadOptions, translateAhead } from "./ahead.ts";
+import type { AheadOptions } from "./ahead.ts";
 import {
   type CodeRange,
   covers,
@@ -23,7 +23,6 @@ import {
 } from "./manifest.ts";
 import { unsupported } from "./platform.ts";
 import { NativeTier } from "./tier.ts";
-import { canonicalNans } from "./unit.ts";
 
 /** How the tier is wanted. */
 export interface OpenOptions {
@@ -142,6 +141,8 @@ export async function openNative(arena: Arena, options: OpenOptions = {}): Promi
   const jobs = options.jobs ?? defaultJobs();
   const build = async () => {
     try {
+      // What is loaded of earlier runs may be all that is needed.
+      const printer = manifest && !options.wait ? {} : { printer: await import("./print_unit.ts") };
       const helper = new Helper(made ?? known ?? await builder.build(helperJob), arena);
       return (services: TierServices) => {
         const { features } = helper, usable = manifest && (manifest.features & ~features) === 0;
@@ -155,7 +156,7 @@ export async function openNative(arena: Arena, options: OpenOptions = {}): Promi
           const all = [...units, ...others];
           writeManifest(cache, program, { helper: helperJob.key, features, units: all });
         };
-        const more = { helper, builder, jobs, remembered, remember };
+        const more = { helper, builder, jobs, remembered, remember, ...printer };
         return new NativeTier(arena, services, { ...options, ...more });
       };
     } catch (error) {
@@ -194,6 +195,10 @@ export async function openAhead(
   try {
     const helper = new Helper(await builder.build(helperJob), arena), { features } = helper;
     helper.close();
+    const [{ translateAhead }, { canonicalNans }] = await Promise.all([
+      import("./ahead.ts"),
+      import("./unit.ts"),
+    ]);
     const hash = (blocks: readonly CodeRange[]) => hashCode(arena, blocks);
     const units = await translateAhead({
       ...rest,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Ending, type Region } from "../cpu/engine/region/region.ts";
+import type { Region } from "../cpu/engine/region/region.ts";
 import {
   type Compilation,
   EXIT_PC_SLOT,
@@ -15,21 +15,24 @@ import {
 } from "../cpu/engine/tier.ts";
 import type { Arena } from "../mmu/arena.ts";
 import type { Builder, Job } from "./builder.ts";
-import { Emitter } from "./emitter.ts";
 import { FAR_EXIT, type Helper } from "./helper.ts";
 import { EXTENT_BYTES, EXTENTS, EXTENTS_OFFSET, TARGET_ENTRIES, TARGETS_OFFSET } from "./layout.ts";
 import { type CodeRange, covers, hasHash, hashCode, type ManifestUnit } from "./manifest.ts";
-import { canonicalNans, formUnit } from "./unit.ts";
 
 const TWO32 = 0x1_0000_0000;
 // V8 takes these for constants, but not what is imported.
 const FAR = FAR_EXIT, FUEL = FUEL_WORD, CALL_PC = EXIT_PC_SLOT * 2, CALL_BYTES = CALL_PC + 1;
+
+/** What makes C of regions. */
+export type Printer = typeof import("./print_unit.ts");
 
 /** How a tier works. */
 export interface NativeOptions {
   /** The helper, with a context of this tier's own; the tier closes it. */
   helper: Helper;
   builder: Builder;
+  /** What prints units; loaded when the first is to be compiled if absent. Needed by those who wait. */
+  printer?: Printer;
   /** Compile at once, and let the guest wait. */
   wait?: boolean;
   /** Guest addresses of functions to be compiled together with the one at an address, if there is room in its unit. */
@@ -97,12 +100,15 @@ export class NativeTier implements SystemTier {
   #heat = 0;
   #patience = PATIENCE;
   #closed = false;
+  #printer: Printer | undefined;
+  #loading: Promise<void> | undefined;
 
   constructor(arena: Arena, services: TierServices, options: NativeOptions) {
     this.#arena = arena;
     this.#services = services;
     this.#options = options;
     this.#helper = options.helper;
+    this.#printer = options.printer;
     this.#system = services.reach !== undefined;
     if (this.#system) {
       arena.all32.fill(-1, TARGETS_OFFSET / 4, TARGETS_OFFSET / 4 + EXTENTS * EXTENT_BYTES / 4);
@@ -111,19 +117,19 @@ export class NativeTier implements SystemTier {
 
   add([region]: readonly Region[]): Compilation | undefined {
     const services = this.#services, { builder, level = 2, wait, jobs = 1 } = this.#options;
-    if (!builder.compiler || this.#declined.has(region.pc)) return undefined;
+    const printer = this.#printer;
+    if (!printer || !builder.compiler || this.#declined.has(region.pc)) return undefined;
     // In system mode backdoor calls must leave native code, but not wasm.
-    const calls = region.blocks.some(({ ending }) => ending === Ending.BACKDOOR);
-    if (!wait && !services.answer && calls) return undefined;
+    if (!wait && !services.answer && printer.callsBackdoor(region)) return undefined;
     if (!wait && this.#running >= jobs) return undefined;
     const start = performance.now();
     const known = wait ? [] : [...services.entries(), ...this.#entries.keys()];
     const { neighbours } = this.#options;
     const more = neighbours ? [...neighbours(region.pc)] : this.#hottest();
     const lift = (pc: number, limit?: number) => services.lift(pc, limit);
-    const canonical = canonicalNans(this.#arena);
-    const unit = formUnit(region, lift, known, { more, system: this.#system, canonical });
-    const job = builder.unitJob(new Emitter(unit).emit(), this.#helper.features, level);
+    const system = this.#system;
+    const unit = printer.unitOf(this.#arena, region, lift, known, { more, system });
+    const job = builder.unitJob(printer.printUnit(unit), this.#helper.features, level);
     const blocks = unit.blocks.map(({ ir }) => ir);
     const translation: Translation = {
       pc: region.pc,
@@ -160,8 +166,21 @@ export class NativeTier implements SystemTier {
     const { jobs = 1, wait } = this.#options;
     if (wait) return true;
     if (this.#running >= jobs || heat - this.#heat < this.#patience) return false;
+    if (!this.#printer) {
+      this.#loading ??= this.#loadPrinter();
+      return false;
+    }
     this.#heat = heat;
     return true;
+  }
+
+  async #loadPrinter(): Promise<void> {
+    try {
+      this.#printer = await import("./print_unit.ts");
+    } catch (error) {
+      // From a server that does not answer, for instance: what is compiled already runs on.
+      this.#failed(error);
+    }
   }
 
   /** Where most time is spent, without what is compiled already if that is much. */
@@ -305,6 +324,7 @@ export class NativeTier implements SystemTier {
   async start(): Promise<void> {
     const start = performance.now(), { builder, remembered = [] } = this.#options;
     for (const { pc, entries, blocks, key, size, code } of remembered) {
+      if (this.#translations.has(pc)) continue;
       const unchanged = await hasHash(this.#arena, blocks, code);
       const translation = { pc, name: pc, entries, blocks, key, size, handle: 0, dropped: false };
       try {

@@ -300,11 +300,10 @@ export class Machine extends EventTarget {
         if (stored && !cpu.restoreCode(stored.blocks)) await cpu.loadVectors();
         closers.push(async () => {
           const ran = native.used || stored?.native === true;
-          if (!cpu.cache.worthStoring && ran === (stored?.native ?? false)) return;
-          const blocks = cpu.storeCode((block) =>
-            isCodeAsLoaded(memory, elf, program.bias, block.pc, block.bytes)
-          );
-          await translations.write({ blocks, native: ran });
+          const keep = ({ pc, bytes }: { pc: number; bytes: number }) =>
+            isCodeAsLoaded(memory, elf, program.bias, pc, bytes);
+          if (!cpu.cache.worthStoring(keep) && ran === (stored?.native ?? false)) return;
+          await translations.write({ blocks: cpu.storeCode(keep), native: ran });
         });
       }
       let machine: Machine | undefined = undefined;
@@ -321,7 +320,7 @@ export class Machine extends EventTarget {
         const dump = dumpWasm === undefined
           ? {}
           : { dump: (await import("./dump.ts")).wasmDump(dumpWasm, cpu) };
-        cpu.addTier((services) => new WasmTier(memory.arena, services, dump));
+        cpu.addTier((services) => new WasmTier(memory.arena, services, dump), "lower");
       };
       if (options.tier === "wasm") await addTier();
       if (options.tier === "native") await native.force();
@@ -344,8 +343,8 @@ export class Machine extends EventTarget {
         backdoor,
         ...((options.tier ?? "auto") === "auto"
           ? {
+            onEarly: stored?.native ? native.resume : undefined,
             onLongRun: () => addTier().then(native.resume),
-            ranLong: stored?.native === true,
             onLongerRun: native.begin,
           }
           : {}),

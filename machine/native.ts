@@ -24,7 +24,7 @@ export interface NativeTierOptions {
 /** The CPU that gets the tier, of user or system mode. */
 export interface NativeCpu {
   readonly isa: { readonly name: string };
-  addTier(factory: (services: TierServices) => NativeTier): void;
+  addTier(factory: (services: TierServices) => NativeTier, level?: "upper"): void;
 }
 
 /** Whether some program left translations here. */
@@ -59,7 +59,10 @@ export function nativeTier(
   force: () => Promise<void>;
   /** Adds the tier as soon as it is there; settles before that if a compiler must run. */
   begin: () => Promise<void>;
-  /** Does so if an earlier run of the program left translations. */
+  /**
+   * Does so if an earlier run of the program left translations, also before there is a lower tier; called again, it loads
+   * those of code that was not in memory before.
+   */
   resume: () => Promise<void>;
   /** Whether it has executed something. */
   readonly used: boolean;
@@ -69,9 +72,9 @@ export function nativeTier(
   let tier: NativeTier | undefined, closed = false, begun = false;
   const note = options.note ?? (() => {});
   const jobs = options.jobs === undefined ? {} : { jobs: options.jobs };
-  const add = async (make: (services: TierServices) => NativeTier) => {
+  const add = async (make: (services: TierServices) => NativeTier, level?: "upper") => {
     if (closed) return;
-    cpu.addTier((services) => tier = make(services));
+    cpu.addTier((services) => tier = make(services), level);
     await tier!.start();
   };
   const name = async (bytes: Uint8Array) =>
@@ -107,8 +110,8 @@ export function nativeTier(
     await attempt(async ({ openNative }, failed) => {
       const known = program ? { program: await name(program) } : {};
       const { now, ready } = await openNative(arena, { note, ...jobs, ...known });
-      if (now) await add(await ready);
-      else ready.then(add).catch(failed);
+      if (now) await add(await ready, "upper");
+      else ready.then((make) => add(make, "upper")).catch(failed);
     });
   };
   return {
@@ -133,6 +136,7 @@ export function nativeTier(
     },
     begin,
     resume: async () => {
+      if (tier) return await tier.start();
       if (!program || !hasManifests(options.cache)) return;
       await attempt(async ({ knowsProgram }) => {
         if (await knowsProgram(await name(program))) await begin();

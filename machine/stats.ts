@@ -34,11 +34,11 @@ export interface TieredCpu {
 /** Each tier's share of some instructions; see {@linkcode RunStats.tiers}. */
 export function tierShares(cpu: TieredCpu, instructions: number): Record<string, number> {
   const { tier, upperTier, tierInstructions, upperInstructions } = cpu;
-  if (!tier) return { interp: 1 };
+  if (!tier && !upperTier) return { interp: 1 };
   const share = (count: number) => instructions === 0 ? 0 : count / instructions;
   return {
     interp: 1 - share(tierInstructions),
-    [tier.name]: share(tierInstructions - upperInstructions),
+    ...(tier ? { [tier.name]: share(tierInstructions - upperInstructions) } : {}),
     ...(upperTier ? { [upperTier.name]: share(upperInstructions) } : {}),
   };
 }

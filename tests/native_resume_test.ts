@@ -112,6 +112,8 @@ testWith(
       const next = await deno(cache, stats, { TRAPDOOR_CC: NOBODY });
       assertEquals(next.code, 7, next.err);
       assert(nativeShare(next.err) > 0.98, next.err);
+      // Nothing was left to compile, so that the compiler was not loaded.
+      assert(!next.err.includes('"wasm"'), next.err);
       // The stored blocks say that it pays to look soon.
       const { instructions, tiers } = JSON.parse(/^\{.*\}$/m.exec(next.err)![0]);
       const interpreted = instructions * tiers.interp;

@@ -3,6 +3,7 @@ import { Builder } from "../ffi/builder.ts";
 import { Cache } from "../ffi/cache.ts";
 import { Compiler } from "../ffi/compiler.ts";
 import { Helper } from "../ffi/helper.ts";
+import * as printer from "../ffi/print_unit.ts";
 import { NativeTier } from "../ffi/tier.ts";
 import type { SystemTier, TierServices } from "../cpu/engine/tier.ts";
 import type { AddressSpace } from "../mmu/address_space.ts";
@@ -45,7 +46,7 @@ export async function nativeTools(shared?: string): Promise<NativeTools> {
     directory,
     tier: (space, neighbours) => (services) => {
       const { arena } = space, own = new Helper(helper, arena);
-      const options = { builder, helper: own, wait: true, level: 1 };
+      const options = { builder, helper: own, printer, wait: true, level: 1 };
       const tier = new NativeTier(arena, services, { ...options, ...neighbours && { neighbours } });
       tiers.push(tier);
       return tier;

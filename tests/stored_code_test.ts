@@ -110,9 +110,31 @@ Deno.test("Cpu.restoreCode changes nothing when some of the code is stored", () 
     const random = new Random(seed);
     return { slices: random, keep: () => random.chance(0.6) };
   }, (_first, second) => {
-    fresh += second.cache.worthStoring ? 1 : 0;
+    fresh += second.cache.worthStoring(() => true) ? 1 : 0;
+    assert(!second.cache.worthStoring(() => false));
   });
   assert(fresh > 30, `${fresh} programs have new code`);
+});
+
+Deno.test("CodeCache.worthStoring says yes when one block is new that can be stored", () => {
+  let left = -1, missing: number | undefined, ran = 0;
+  fuzz(20, 4000, () => {
+    left = 1;
+    missing = undefined;
+    return {
+      keep: ({ pc }) => {
+        if (left-- !== 1) return true;
+        missing = pc;
+        return false;
+      },
+    };
+  }, (first, second) => {
+    if (first.cache.translated !== first.cache.size || missing === undefined) return;
+    assert(second.cache.worthStoring(() => true));
+    assert(!second.cache.worthStoring(({ pc }) => pc !== missing));
+    ran++;
+  });
+  assert(ran > 10, `${ran} programs`);
 });
 
 Deno.test("Cpu.restoreCode changes nothing when stored code is written over", () => {

@@ -98,10 +98,16 @@ export class CodeCache {
     return index === undefined ? -1 : this.#stored!.start(index);
   }
 
-  /** Whether enough blocks are new that {@linkcode store} is worth its time. */
-  get worthStoring(): boolean {
-    const fresh = this.translated - this.#restored;
-    return fresh > this.translated / 8 && !this.#full;
+  /**
+   * Whether {@linkcode store} is worth its time: a single block that is missing makes the next run load the translator.
+   *
+   * @param keep Says which blocks can be stored.
+   */
+  worthStoring(keep: (block: IrBlock) => boolean): boolean {
+    if (this.#full || this.translated === this.#restored) return false;
+    const end = this.#stored?.end ?? FIRST;
+    for (const block of this.#byPc.values()) if (block.start >= end && keep(block)) return true;
+    return false;
   }
 
   /**

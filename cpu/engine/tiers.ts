@@ -187,11 +187,19 @@ export class Tiers<P, R> {
   /**
    * Adds a tier; a second one gets what is hottest in the first.
    *
-   * @throws {Error} If there are two, or nothing that forms regions.
+   * @param level Whether it is the upper one, which may come first: it runs what earlier runs left then; the next free one
+   * if absent.
+   * @throws {Error} If there is one already, or nothing that forms regions for the lower one.
    */
-  add<T extends CompilingTier>(factory: (services: TierServices) => T): T {
-    if (this.upper) throw new Error(`Cannot add a tier: there is ${this.upper.name} already`);
-    if (!this.collect) throw new Error("Cannot add a tier: the CPU has no translator");
+  add<T extends CompilingTier>(
+    factory: (services: TierServices) => T,
+    level: "lower" | "upper" = this.lower ? "upper" : "lower",
+  ): T {
+    const there = this[level];
+    if (there) throw new Error(`Cannot add a tier: there is ${there.name} already`);
+    if (level === "lower" && !this.collect) {
+      throw new Error("Cannot add a tier: the CPU has no translator");
+    }
     const executor = this.#executor, { answer, reach } = executor;
     const tier: T = factory({
       step: (codeIndex) => executor.step(codeIndex),
@@ -207,8 +215,7 @@ export class Tiers<P, R> {
       ready: (key) => this.#ready(this.#codes(tier).get(key)!),
       adopt: (place, blocks, entries) => this.#adopt(place as P, blocks, entries, tier),
     });
-    if (this.lower) this.upper = tier;
-    else this.lower = tier;
+    this[level] = tier;
     return tier;
   }
 

@@ -198,10 +198,11 @@ export class UserCpu {
   /**
    * Adds a compiling tier, if it was not given at the start. A second one gets what is hottest in the first.
    *
-   * @throws {Error} If there are two, or before the translator is loaded.
+   * @param level Whether it is the upper one, which may come first; the next free one if absent.
+   * @throws {Error} If there is one already, or the lower one comes before the translator is loaded.
    */
-  addTier(factory: TierFactory): void {
-    this.#tiers.add(factory);
+  addTier(factory: TierFactory, level?: "lower" | "upper"): void {
+    this.#tiers.add(factory, level);
   }
 
   /** Takes stores to readable, unwritable pages. */

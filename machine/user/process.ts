@@ -23,10 +23,10 @@ export interface ProcessOptions extends Omit<LinuxOptions, "cpu"> {
   backdoor: { channel: BackdoorChannel; addFiles: typeof addBackdoorFiles } | undefined;
   /** Guest path of the channel's files. */
   backdoorPath: string;
-  /** Called once, after the first {@linkcode SLICE} of instructions: the guest runs for more than a moment. */
+  /** Called once, after {@linkcode EARLY} instructions; for programs of which an earlier run was long. */
+  onEarly?: (() => Promise<void>) | undefined;
+  /** Called once, after the first {@linkcode SLICE} of interpreted instructions: the guest runs for more than a moment. */
   onLongRun?: () => Promise<void>;
-  /** Whether an earlier run was long: then it is called after {@linkcode EARLY} instructions. */
-  ranLong?: boolean;
   /** Called once, after the guest has run for {@linkcode TURN} milliseconds without sleeping. */
   onLongerRun?: () => Promise<void>;
 }
@@ -78,6 +78,7 @@ export class UserProcess {
   /** Exit status that a callback or the embedder wants. */
   #stopStatus: number | undefined;
   #aborted = false;
+  #onEarly: (() => Promise<void>) | undefined;
   #onLongRun: (() => Promise<void>) | undefined;
   #onLongerRun: (() => Promise<void>) | undefined;
   /** When the event loop gets its turn; between runs, milliseconds until then. */
@@ -86,8 +87,6 @@ export class UserProcess {
   #finished: Promise<void> | undefined;
   /** Instruction count at which rings are drained next. */
   #nextDrain = SLICE;
-  /** Instructions after which the run is a long one. */
-  #longRun = SLICE;
   /** Whether the guest sleeps in a call of the backdoor, whose trap is not finished. */
   #inCall = false;
   /** Ends the run loop's wait. */
@@ -110,8 +109,8 @@ export class UserProcess {
     this.cpu = cpu;
     this.memory = memory;
     this.#channel = channel;
+    this.#onEarly = options.onEarly;
     this.#onLongRun = options.onLongRun;
-    if (options.ranLong) this.#longRun = EARLY;
     this.#onLongerRun = options.onLongerRun;
     const linuxCpu: LinuxCpu = {
       slots: cpu.slots,
@@ -247,11 +246,16 @@ export class UserProcess {
       if (cpu.instructions >= this.#nextDrain) {
         this.#nextDrain = (Math.floor(cpu.instructions / SLICE) + 1) * SLICE;
         this.#drain();
+        // What native code of an earlier run executes is no reason to load a compiler.
+        if (this.#onLongRun && cpu.instructions - cpu.tierInstructions >= SLICE) {
+          await this.#warmUp(this.#onLongRun);
+          this.#onLongRun = undefined;
+        }
         continue;
       }
-      if (this.#onLongRun && cpu.instructions >= this.#longRun) {
-        await this.#warmUp(this.#onLongRun);
-        this.#onLongRun = undefined;
+      if (this.#onEarly && cpu.instructions >= EARLY) {
+        await this.#warmUp(this.#onEarly);
+        this.#onEarly = undefined;
         continue;
       }
       if (linux.poll()) {
@@ -259,7 +263,7 @@ export class UserProcess {
         continue;
       }
       if (cpu.instructions >= end) return { reason: "limit" };
-      let limit = Math.min(end, this.#nextDrain, this.#onLongRun ? this.#longRun : end);
+      let limit = Math.min(end, this.#nextDrain, this.#onEarly ? EARLY : end);
       if (cpu.trace) limit = Math.min(limit, cpu.instructions + TRACED_SLICE);
       const later = this.#burst(limit, limit === end);
       if (later) await this.#sleep(later);
