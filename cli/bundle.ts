@@ -1,6 +1,6 @@
 /**
  * Makes a bundle: all of Trapdoor in a few small JavaScript files, which start in about two thirds of the time that its
- * modules take, and need a tenth of the requests where they come from a web server.
+ * modules take, and need a quarter of the requests where they come from a web server.
  *
  * `deno run -A cli/bundle.ts [DIRECTORY]`, `dist` if it is not given. The directory can be moved, copied and served;
  * `deno run -A DIRECTORY/mod.js` is the command line, and `mod.js` and `machine/system/mod.js` export what the modules

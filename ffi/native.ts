@@ -9,6 +9,7 @@ import { cacheProblem, libraryProblem, nativeProblem } from "./availability.ts";
 import { Builder } from "./builder.ts";
 import { Cache } from "./cache.ts";
 import { Compiler } from "./compiler.ts";
+import { sha256Later } from "./hash.ts";
 import { Helper } from "./helper.ts";
 import { cacheDirectory, granted, variable } from "./cache_directory.ts";
 import type { AheadOptions } from "./ahead.ts";
@@ -104,6 +105,11 @@ async function openBuilder(cache: Cache, compiler: Compiler | undefined): Promis
 /** How many compilers there are at a time if nothing is said. */
 const defaultJobs = () => Math.max(1, navigator.hardwareConcurrency - 1);
 
+/** Name of a program in the cache. */
+export function programName(isa: string, bytes: Uint8Array): Promise<string> {
+  return sha256Later(isa, bytes);
+}
+
 /** Whether an earlier run of a program left translations that {@linkcode openNative} can load at once. */
 export async function knowsProgram(program: string): Promise<boolean> {
   return unsupported() === undefined && await hasManifest(openCache(), program);
@@ -195,10 +201,7 @@ export async function openAhead(
   try {
     const helper = new Helper(await builder.build(helperJob), arena), { features } = helper;
     helper.close();
-    const [{ translateAhead }, { canonicalNans }] = await Promise.all([
-      import("./ahead.ts"),
-      import("./unit.ts"),
-    ]);
+    const { canonicalNans, translateAhead } = await import("./print_unit.ts");
     const hash = (blocks: readonly CodeRange[]) => hashCode(arena, blocks);
     const units = await translateAhead({
       ...rest,

@@ -9,6 +9,9 @@ import type { Arena } from "../mmu/arena.ts";
 import { Emitter } from "./emitter.ts";
 import { canonicalNans, formUnit, type Unit } from "./unit.ts";
 
+export { translateAhead } from "./ahead.ts";
+export { canonicalNans } from "./unit.ts";
+
 /** Whether a region makes backdoor calls. */
 export function callsBackdoor(region: Region): boolean {
   return region.blocks.some(({ ending }) => ending === Ending.BACKDOOR);

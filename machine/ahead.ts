@@ -34,7 +34,7 @@ export async function compileProgram(
   options: CompileOptions,
 ): Promise<{ units: number; entries: number }> {
   const { bytes, name } = await readProgram(options.program);
-  const { NativeError, openAhead } = await import("../ffi/native.ts");
+  const { NativeError, openAhead, programName } = await import("../ffi/native.ts");
   try {
     const elf = parseElf(bytes, name, TARGETS);
     const memory = new AddressSpace(new Arena(1 << 30)), target = targetOf(elf);
@@ -47,10 +47,9 @@ export async function compileProgram(
     });
     const cpu = new Cpu(await target.loadIsa(), memory);
     const roots = [elf.entry, ...functionSymbols(elf)].map((pc) => pc + program.bias);
-    const { sha256 } = await import("../ffi/hash.ts");
     return await openAhead(memory.arena, {
       directory: options.directory,
-      program: sha256(cpu.isa.name, bytes),
+      program: await programName(cpu.isa.name, bytes),
       roots,
       lift: (pc, limit) => cpu.lift(pc, limit),
       ...(options.jobs === undefined ? {} : { jobs: options.jobs }),

@@ -77,8 +77,6 @@ export function nativeTier(
     cpu.addTier((services) => tier = make(services), level);
     await tier!.start();
   };
-  const name = async (bytes: Uint8Array) =>
-    (await import("../ffi/hash.ts")).sha256Later(cpu.isa.name, bytes);
   /** Goes on without the tier if it can't be had. */
   const attempt = async (
     work: (
@@ -107,8 +105,8 @@ export function nativeTier(
   const begin = async () => {
     if (begun) return;
     begun = true;
-    await attempt(async ({ openNative }, failed) => {
-      const known = program ? { program: await name(program) } : {};
+    await attempt(async ({ openNative, programName }, failed) => {
+      const known = program ? { program: await programName(cpu.isa.name, program) } : {};
       const { now, ready } = await openNative(arena, { note, ...jobs, ...known });
       if (now) await add(await ready, "upper");
       else ready.then((make) => add(make, "upper")).catch(failed);
@@ -138,8 +136,8 @@ export function nativeTier(
     resume: async () => {
       if (tier) return await tier.start();
       if (!program || !hasManifests(options.cache)) return;
-      await attempt(async ({ knowsProgram }) => {
-        if (await knowsProgram(await name(program))) await begin();
+      await attempt(async ({ knowsProgram, programName }) => {
+        if (await knowsProgram(await programName(cpu.isa.name, program))) await begin();
       });
     },
     get used() {
