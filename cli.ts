@@ -370,7 +370,7 @@ export async function main(args: string[]): Promise<number> {
 async function aboutCache(what: "info" | "clear"): Promise<number> {
   const { NativeError, openCache } = await import("./ffi/native.ts");
   try {
-    const cache = openCache(), done = what === "clear" ? "deleted" : "in";
+    const cache = openCache(), done = what === "clear" ? "deleted from" : "in";
     const { directory, entries, bytes } = what === "clear" ? cache.clear() : cache.info();
     console.log(`${entries} entries, ${bytes} bytes ${done} ${directory}`);
     return 0;

@@ -9,6 +9,9 @@ import { unsupported, VARIABLES } from "./platform.ts";
 /** Why a directory, by default this user's, can't be the translation cache; undefined if nothing is known against it. */
 export function cacheProblem(directory: string | undefined = cacheDirectory()): string | undefined {
   if (directory === undefined) {
+    if (variable("TRAPDOOR_CACHE") === "off") {
+      return "no place for the translation cache: TRAPDOOR_CACHE is off; it may name a directory";
+    }
     return `no place for the translation cache: allow reading ${
       VARIABLES.join(", ")
     } (--allow-env), or set TRAPDOOR_CACHE to a directory`;

@@ -43,6 +43,10 @@ export class Builder {
   readonly #prelude: string;
   readonly #helper: string;
 
+  /** Files of what is compiled in the background, and how often that was stopped. */
+  readonly #temporary = new Set<string>();
+  #stops = 0;
+
   private constructor(cache: Cache, compiler: Compiler | undefined, texts: string[]) {
     this.cache = cache;
     this.compiler = compiler;
@@ -87,17 +91,29 @@ export class Builder {
     return this.compiler;
   }
 
+  /** Ends what is compiled in the background, which rejects, and deletes its files: the process may end at once. */
+  stop(): void {
+    this.#stops++;
+    this.compiler?.stop();
+    removeIfThere(...this.#temporary);
+    this.#temporary.clear();
+  }
+
   /** Path of the library for a job, compiled in the background if need be. @throws {Error} If that fails. */
   async build(job: Job): Promise<string> {
-    const found = await this.cache.findLater(job.key);
+    const stops = this.#stops, found = await this.cache.findLater(job.key);
     if (found !== undefined) return found;
+    if (stops !== this.#stops) throw new Error("Cannot compile: it was stopped");
     const compiler = this.#compilerFor(), { input, output, args } = this.#files(job);
+    this.#temporary.add(input).add(output);
     try {
       Deno.writeTextFileSync(input, job.source);
       await compiler.run(args);
       return this.cache.store(job.key, output);
     } finally {
       removeIfThere(input, output);
+      this.#temporary.delete(input);
+      this.#temporary.delete(output);
     }
   }
 

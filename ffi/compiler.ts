@@ -61,7 +61,8 @@ export class Compiler {
   #check({ success, code, stderr }: { success: boolean; code: number; stderr: Uint8Array }): void {
     if (success) return;
     const said = new TextDecoder().decode(stderr).trim().split("\n").slice(0, 3).join("; ");
-    throw new CompileError(`Cannot compile with ${this.path}: status ${code}: ${said}`);
+    const more = said === "" ? ", without a word" : `: ${said}`;
+    throw new CompileError(`Cannot compile with ${this.path}: status ${code}${more}`);
   }
 
   /** Runs it and waits. @throws {CompileError} If it fails. */

@@ -82,9 +82,11 @@ function checkWritable(cache: Cache): void {
 /** A compiler that may be run. @throws {NativeError} If there is none. */
 function allowed(compiler: Compiler | undefined): Compiler {
   if (!compiler) {
-    throw new NativeError(
-      "no C compiler: install gcc or clang, or name one by TRAPDOOR_CC; its path must be readable (--allow-read)",
-    );
+    const named = variable("TRAPDOOR_CC");
+    const advice = named === undefined
+      ? "install gcc or clang, or name one by TRAPDOOR_CC"
+      : `TRAPDOOR_CC is ${named}, which is not there or is no program`;
+    throw new NativeError(`no C compiler: ${advice}; its path must be readable (--allow-read)`);
   }
   if (!granted({ name: "run", command: compiler.path })) {
     throw new NativeError(`compiling needs a permission: run with --allow-run=${compiler.path}`);
@@ -121,6 +123,8 @@ export interface Opened {
   now: boolean;
   /** Makes the tier for the arena's CPU. Rejects with a {@linkcode NativeError} if the helper can't be had. */
   ready: Promise<(services: TierServices) => NativeTier>;
+  /** Ends the compiler that `ready` waits for, which rejects then. */
+  stop(): void;
 }
 
 /**
@@ -170,7 +174,11 @@ export async function openNative(arena: Arena, options: OpenOptions = {}): Promi
       throw new NativeError(`no native helper: ${text}`, { cause: error });
     }
   };
-  return { now: made !== undefined || known !== undefined, ready: build() };
+  return {
+    now: made !== undefined || known !== undefined,
+    ready: build(),
+    stop: () => builder.stop(),
+  };
 }
 
 /** What {@linkcode openAhead} is asked for. */

@@ -375,7 +375,7 @@ export class NativeTier implements SystemTier {
     this.#remember();
     this.#closed = true;
     for (const translation of this.#translations.values()) translation.dropped = true;
-    this.#options.builder.compiler?.stop();
+    this.#options.builder.stop();
     this.#helper.close();
   }
 }

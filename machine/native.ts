@@ -70,6 +70,7 @@ export function nativeTier(
   close: () => Promise<void>;
 } {
   let tier: NativeTier | undefined, closed = false, begun = false;
+  let stopBuilding = () => {};
   const note = options.note ?? (() => {});
   const jobs = options.jobs === undefined ? {} : { jobs: options.jobs };
   const add = async (make: (services: TierServices) => NativeTier, level?: "upper") => {
@@ -105,11 +106,18 @@ export function nativeTier(
   const begin = async () => {
     if (begun) return;
     begun = true;
-    await attempt(async ({ openNative, programName }, failed) => {
+    await attempt(async ({ openNative, NativeError, programName }, failed) => {
       const known = program ? { program: await programName(cpu.isa.name, program) } : {};
-      const { now, ready } = await openNative(arena, { note, ...jobs, ...known });
+      const { now, ready, stop } = await openNative(arena, { note, ...jobs, ...known });
+      if (closed) return stop();
+      stopBuilding = stop;
       if (now) await add(await ready, "upper");
-      else ready.then((make) => add(make, "upper")).catch(failed);
+      else {
+        ready.then((make) => add(make, "upper")).catch((cause) => {
+          // Closing stops what it waits for.
+          if (!(closed && cause instanceof NativeError)) failed(cause);
+        });
+      }
     });
   };
   return {
@@ -145,6 +153,7 @@ export function nativeTier(
     },
     close: () => {
       closed = true;
+      stopBuilding();
       tier?.close();
       return Promise.resolve();
     },

@@ -153,13 +153,29 @@ testWith(
     }),
 );
 
+testWith(
+  ["sh"],
+  "mod.ts ends compilers and leaves none of their files when the program ends before them",
+  () =>
+    withFolder(async (folder) => {
+      const file = `${folder}/program`, cache = `${folder}/cache`, compiler = `${folder}/slow`;
+      Deno.writeFileSync(file, program(12000), { mode: 0o700 });
+      Deno.writeTextFileSync(compiler, `#!/bin/sh\ntouch ${folder}/begun\nexec sleep 60\n`);
+      Deno.chmodSync(compiler, 0o700);
+      const { code, err } = await deno(cache, ["--verbose", file], { TRAPDOOR_CC: compiler });
+      assertEquals([code, err], [7, ""]);
+      assert(namesIn(folder).includes("begun"), "the compiler has begun");
+      assertEquals(namesIn(cache).filter((name) => name.startsWith("tmp-")), []);
+    }),
+);
+
 Deno.test("mod.ts --compile says what to do when it can't", async () => {
   const none = await deno("off", ["--compile", "/tmp"]);
   assertEquals(none.code, 2);
   assertStringIncludes(none.err, "--compile needs a program");
   const compiler = await deno("off", ["--compile", "/tmp", HELLO], { TRAPDOOR_CC: NOBODY });
   assertEquals(compiler.code, 1);
-  assertStringIncludes(compiler.err, "no C compiler: install gcc or clang");
+  assertStringIncludes(compiler.err, `no C compiler: TRAPDOOR_CC is ${NOBODY}`);
   const source = await deno("off", ["--compile", "/tmp", "mod.ts"]);
   assertEquals(source.code, 1);
   assertStringIncludes(source.err, "mod.ts");
