@@ -33,7 +33,12 @@ interface Warmup {
 async function child(program: string, windows: number): Promise<void> {
   const cache = cacheDirectory();
   // As the command line has it.
-  const machine = await Machine.user({ program, args: ["100000"], ...cache ? { cache } : {} });
+  const machine = await Machine.user({
+    program,
+    args: ["100000"],
+    disassembly: false,
+    ...cache ? { cache } : {},
+  });
   const ends: number[] = [performance.now()];
   for (let passes = 0; passes < windows; passes++) {
     const { reason } = await machine.run(WINDOW);

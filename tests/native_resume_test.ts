@@ -117,7 +117,7 @@ testWith(
       // The stored blocks say that it pays to look soon.
       const { instructions, tiers } = JSON.parse(/^\{.*\}$/m.exec(next.err)![0]);
       const interpreted = instructions * tiers.interp;
-      assert(interpreted >= 100_000 && interpreted < 500_000, next.err);
+      assert(interpreted >= 20_000 && interpreted < 100_000, next.err);
       // Another program has nothing of it.
       Deno.writeFileSync(file, program(12001));
       const other = await deno(cache, stats, { TRAPDOOR_CC: NOBODY });

@@ -49,8 +49,8 @@ export type ProcessEnd =
 
 /** Rings are drained when a multiple of so many guest instructions is reached, whatever the clock says. */
 const SLICE = 1_000_000;
-/** Enough for a program to find out that there is nothing to do, which takes 10 ms while V8 knows nothing yet. */
-const EARLY = 100_000;
+/** Enough for a program to find out that there is nothing to do; 100,000 take 60 ms while V8 knows nothing yet. */
+const EARLY = 20_000;
 /** Guest instructions in one stay while each is traced, which is slow. */
 const TRACED_SLICE = 1000;
 /** Milliseconds after which other tasks of this JavaScript process get a turn (it costs 2). */
