@@ -103,11 +103,14 @@ export function nativeTier(
       failed(cause);
     }
   };
+  /** The program's name, which is a hash of all of it. */
+  let named: Promise<string> | undefined;
   const begin = async () => {
     if (begun) return;
     begun = true;
     await attempt(async ({ openNative, NativeError, programName }, failed) => {
-      const known = program ? { program: await programName(cpu.isa.name, program) } : {};
+      named ??= program && programName(cpu.isa.name, program);
+      const known = named ? { program: await named } : {};
       const { now, ready, stop } = await openNative(arena, { note, ...jobs, ...known });
       if (closed) return stop();
       stopBuilding = stop;
@@ -145,7 +148,8 @@ export function nativeTier(
       if (tier) return await tier.start();
       if (!program || !hasManifests(options.cache)) return;
       await attempt(async ({ knowsProgram, programName }) => {
-        if (await knowsProgram(await programName(cpu.isa.name, program))) await begin();
+        named ??= programName(cpu.isa.name, program);
+        if (await knowsProgram(await named)) await begin();
       });
     },
     get used() {

@@ -9,16 +9,14 @@ import { Slot, Trap } from "../cpu/ir/ops.ts";
 import { BitRange, Compiled, Decoder } from "../cpu/isa/decoder.ts";
 import type { BackdoorRoles, Disassembly, Fetch, Isa } from "../cpu/isa/isa.ts";
 import {
-  FLOAT_STYLE,
   FP_FIELDS,
   type FpContext,
-  FPCR_SLOT,
   type FpRow,
   readFpsr,
-  V_BASE,
   writeFpcr,
   writeFpsr,
 } from "../cpu/aarch64/fp_lifter.ts";
+import { FLOAT_STYLE, FPCR_SLOT, V_BASE } from "../cpu/aarch64/state.ts";
 import { FP_ROWS } from "../cpu/aarch64/fp.ts";
 import { SIMD_ARITH_ROWS } from "../cpu/aarch64/simd_arith.ts";
 import { SIMD_MEMORY_ROWS } from "../cpu/aarch64/simd_memory.ts";

@@ -12,7 +12,7 @@ import { Fp, Op, opNumber, Slot } from "../ir/ops.ts";
 import type { FieldInfo, Fields, Row } from "../isa/decoder.ts";
 import { FLOAT_STYLE, FPCR_SLOT, V_BASE } from "./state.ts";
 
-export { FLOAT_STYLE, Fp, FPCR_SLOT, Op, opNumber, Slot, V_BASE };
+export { Fp, Op, opNumber, Slot };
 export type { Fields, Value };
 
 /** Context of a lift, as far as these rows use it. Register 31 is the zero register, or the stack pointer in `xsp`. */

@@ -8,6 +8,7 @@ import { type AddressSpace, Page } from "../../mmu/address_space.ts";
 import { PAGE_SIZE } from "../../mmu/arena.ts";
 import { Builder, type IrBlock, type PassOptions } from "../ir/builder.ts";
 import type { Disassembly, Isa } from "../isa/isa.ts";
+import { type BlockLifter, liftBlock } from "./lift_block.ts";
 import { collectRegions } from "./region/batch.ts";
 import { VectorOps } from "./vector/vector.ts";
 
@@ -21,12 +22,12 @@ export class Translator {
   faultAddress = 0n;
   readonly #isa: Isa;
   readonly #space: AddressSpace;
-  readonly #builder: Builder;
+  readonly #lifter: BlockLifter;
 
   constructor(isa: Isa, space: AddressSpace, passes: PassOptions) {
     this.#isa = isa;
     this.#space = space;
-    this.#builder = new Builder(passes);
+    this.#lifter = { builder: new Builder(passes), isa, fetch: this.#fetch };
   }
 
   #fetch = (address: number): number => {
@@ -42,30 +43,10 @@ export class Translator {
 
   /** Lifts a block of at most `limit` instructions at `pc`; undefined if the first can't be fetched. */
   lift(pc: number, limit: number): IrBlock | undefined {
-    const builder = this.#builder;
-    builder.start(pc);
-    const pageEnd = (Math.floor(pc / PAGE_SIZE) + 1) * PAGE_SIZE;
-    let at = pc;
-    for (let count = 0; !builder.ended; count++) {
-      if (count === limit || at >= pageEnd) {
-        builder.jump(at);
-        break;
-      }
-      builder.begin(at);
-      const length = this.#isa.lift(builder, at, this.#fetch);
-      if (length <= 0) {
-        // Memory may become executable later: a fetch fault is never translated, the block ends before it.
-        if (count === 0) {
-          this.faultAddress = BigInt.asUintN(64, BigInt(pc) - BigInt(length));
-          return undefined;
-        }
-        builder.cancel();
-        builder.jump(at);
-        break;
-      }
-      builder.end();
-      at += length;
-    }
-    return builder.finish(at - pc);
+    const end = (Math.floor(pc / PAGE_SIZE) + 1) * PAGE_SIZE;
+    const block = liftBlock(this.#lifter, pc, limit, end);
+    if (typeof block !== "number") return block;
+    this.faultAddress = BigInt.asUintN(64, BigInt(pc) - BigInt(block));
+    return undefined;
   }
 }

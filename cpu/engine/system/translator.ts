@@ -12,6 +12,7 @@ import { Op } from "../../ir/ops.ts";
 import type { Isa } from "../../isa/isa.ts";
 import { Access, type PrivilegedHart, Walk } from "../../isa/system.ts";
 import type { CachedBlock, CodeCache } from "../code_cache.ts";
+import { type BlockLifter, liftBlock } from "../lift_block.ts";
 import { type CodePage, type CodePlace, placeOf, SystemCode } from "./code.ts";
 
 const TWO32 = 0x1_0000_0000;
@@ -33,7 +34,7 @@ export class SystemTranslator {
   readonly #isa: Isa;
   readonly #bus: Bus;
   readonly #cache: CodeCache;
-  readonly #builder: Builder;
+  readonly #lifter: BlockLifter;
   /** TLBs of all harts. */
   readonly #tlbs: readonly Tlb[];
   /** The page that is being lifted, if it is executable as a whole. */
@@ -47,7 +48,15 @@ export class SystemTranslator {
     this.#bus = bus;
     this.#cache = cache;
     this.#tlbs = tlbs;
-    this.#builder = new Builder(passes);
+    this.#lifter = {
+      builder: new Builder(passes),
+      isa,
+      fetch: this.#fetch,
+      // An instruction that goes on in the next page is a block of its own.
+      next: (count) => {
+        if (count > 0) this.#inPage = true;
+      },
+    };
   }
 
   /** High word of a signed address. */
@@ -112,29 +121,10 @@ export class SystemTranslator {
   /** Lifts a block at `pc`; undefined if its first instruction can't be fetched. */
   #lift(pc: number, limit: number, known?: CodePage, inPage = false): IrBlock | undefined {
     this.#known = known;
-    const builder = this.#builder;
-    builder.start(pc);
     const end = this.#end = (Math.floor(pc / PAGE_SIZE) + 1) * PAGE_SIZE;
-    let at = pc;
-    for (let count = 0; !builder.ended; count++) {
-      if (count === limit || at >= end) {
-        builder.jump(at);
-        break;
-      }
-      // An instruction that goes on in the next page is a block of its own.
-      this.#inPage = inPage || count > 0;
-      builder.begin(at);
-      const length = this.#isa.lift(builder, at, this.#fetch);
-      if (length <= 0) {
-        if (count === 0) return undefined;
-        builder.cancel();
-        builder.jump(at);
-        break;
-      }
-      builder.end();
-      at += length;
-    }
-    return builder.finish(at - pc);
+    this.#inPage = inPage;
+    const block = liftBlock(this.#lifter, pc, limit, end);
+    return typeof block === "number" ? undefined : block;
   }
 
   /** Places a block, which depends on pages of guest memory. */
