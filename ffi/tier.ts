@@ -57,6 +57,11 @@ const HEAT_OF_MILLISECOND = 2_000_000;
 const INSN_BYTES = 3;
 /** While there are fewer guest instructions in units, a new one is joined with them. */
 const MAX_JOINED_INSNS = 1500;
+/**
+ * System mode: share of the heat of what is compiled that other code must have to become part of its unit, and how many
+ * such addresses are tried. Most of a machine's profile belongs to other programs.
+ */
+const RARE = 1 / 32, MAX_HOT = 64;
 
 /** A unit that is compiled, or is to be. */
 interface Translation {
@@ -125,7 +130,7 @@ export class NativeTier implements SystemTier {
     const start = performance.now();
     const known = wait ? [] : [...services.entries(), ...this.#entries.keys()];
     const { neighbours } = this.#options;
-    const more = neighbours ? [...neighbours(region.pc)] : this.#hottest();
+    const more = neighbours ? [...neighbours(region.pc)] : this.#hottest(region.pc);
     const lift = (pc: number, limit?: number) => services.lift(pc, limit);
     const system = this.#system;
     const unit = printer.unitOf(this.#arena, region, lift, known, { more, system });
@@ -184,14 +189,21 @@ export class NativeTier implements SystemTier {
   }
 
   /** Where most time is spent, without what is compiled already if that is much. */
-  #hottest(): number[] | undefined {
+  #hottest(pc: number): number[] | undefined {
     const heat = this.#services.heat?.();
     if (!heat || this.#options.wait) return undefined;
+    const hottest = [...heat].sort(([, a], [, b]) => b - a);
+    if (this.#system) {
+      const least = (heat.get(pc) ?? 0) * RARE;
+      const places = hottest.slice(0, MAX_HOT).filter(([, of]) => of >= least).map(([at]) => at);
+      // In this order it is more often the source that the cache knows.
+      return places.sort((a, b) => a - b);
+    }
     let count = 0;
     for (const { blocks } of this.#translations.values()) {
       for (const block of blocks) count += block.bytes / INSN_BYTES;
     }
-    const places = [...heat].sort(([, a], [, b]) => b - a).map(([pc]) => pc);
+    const places = hottest.map(([at]) => at);
     return count < MAX_JOINED_INSNS ? places : places.filter((pc) => !this.#entries.has(pc));
   }
 

@@ -51,8 +51,8 @@ export const isShort = (pc: number): boolean => pc >= 0 && pc < 0x8000_0000;
 /** What a unit is made of besides its first region. */
 export interface UnitOptions {
   /**
-   * Code that becomes part of it, too, until it has `most` instructions. If absent, `known` tells which called functions
-   * are worth it.
+   * Code that becomes part of it, too, until it has `most` instructions. If absent, and in system mode, `known` tells
+   * which called functions are worth it.
    */
   readonly more?: readonly number[] | undefined;
   readonly most?: number;
@@ -119,7 +119,8 @@ export function formUnit(
   const leadsBack = ({ blocks }: Region) =>
     blocks.some((block) => index.has(block.ir.pc) || isComputed(block));
   add(region);
-  const hot = new Set(known), hottest = more ? new Set(more) : hot;
+  // A function of system mode that is never looked at where it is still has code of a lower tier.
+  const hot = new Set(known), hottest = more && !system ? new Set(more) : hot;
   for (const pc of more ?? []) if (count < most) follow(pc, MAX_UNIT_INSNS - count);
   // What is found may have indirect jumps itself.
   for (const block of blocks) {

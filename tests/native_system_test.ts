@@ -1,6 +1,9 @@
 /** Native code in system mode: random programs, bare-metal programs, and where the wasm tier hands over. */
 import { assert, assertEquals } from "@std/assert";
 import { WasmTier } from "../cpu/wasm/tier.ts";
+import { Helper } from "../ffi/helper.ts";
+import * as printer from "../ffi/print_unit.ts";
+import { NativeTier } from "../ffi/tier.ts";
 import { Place, VirtBoard } from "../machine/system/virt.ts";
 import { trapdoor } from "./emulator.ts";
 import { tablesOf } from "./fuzz/encode.ts";
@@ -62,6 +65,61 @@ testWith(
     assertEquals(got.state, wanted.state);
     assertEquals(got.memory, wanted.memory);
     assert(got.upper > 10_000_000, `${got.upper} instructions in native code`);
+  },
+);
+
+testWith(
+  ["gcc"],
+  "functions become one unit with the loop of system mode that calls them, whichever is found hot",
+  async () => {
+    using tools = await nativeTools();
+    const t = tablesOf(64), a = t.assemble.bind(t), RA = 1, T0 = 5, T1 = 6, T2 = 7;
+    // The clock finds the loops in the functions, which are too short to be worth a unit each.
+    const TURNS = 20, CALLED = 4;
+    const called = [
+      a("addi", { rd: T2, rs1: 0, imm: TURNS }),
+      ...Array.from({ length: 9 }, () => a("add", { rd: T1, rs1: T1, rs2: T0 })),
+      a("addi", { rd: T2, rs1: T2, imm: -1 }),
+      a("bne", { rs1: T2, rs2: 0, imm: -40 }),
+      a("jalr", { rd: 0, rs1: RA, imm: 0 }),
+    ];
+    const calls = Array.from({ length: CALLED }, (_, i) => {
+      const to = (CALLED + 2 + i * called.length - i) * 4;
+      return a("jal", { rd: RA, imm: to });
+    });
+    const program = [
+      ...calls,
+      a("addi", { rd: T0, rs1: T0, imm: 1 }),
+      a("jal", { rd: 0, imm: -4 * (CALLED + 1) }),
+      ...Array.from({ length: CALLED }, () => called).flat(),
+    ];
+    const board = new VirtBoard({
+      ...{ xlen: 64, harts: 1, memory: 1 << 20, icount: true, virtio: [], transport: "mmio" },
+      ...{ behind: 0, nodes: [], send: () => {}, finish: () => {} },
+    });
+    const { cpu, bus } = board;
+    bus.ram.writeView(0, 4 * program.length)!.set(new Uint8Array(Int32Array.from(program).buffer));
+    cpu.addTier((services) => new WasmTier(bus.ram.arena, services));
+    const { builder } = tools, helper = new Helper(tools.helper, bus.ram.arena);
+    let tier: NativeTier | undefined;
+    cpu.addTier((services) =>
+      tier = new NativeTier(bus.ram.arena, services, { builder, helper, printer, level: 1 })
+    );
+    try {
+      cpu.start(Place.RAM);
+      // Units are made one after the other; a loop of a few functions must not need one for each.
+      while (tier!.stats.regions === 0 && cpu.instructions < 1_000_000_000) {
+        cpu.run(1_000_000, true);
+        await tier!.idle;
+      }
+      assertEquals(tier!.stats.regions, 1);
+      const upper = cpu.upperInstructions, all = cpu.instructions;
+      cpu.run(10_000_000, true);
+      const share = (cpu.upperInstructions - upper) / (cpu.instructions - all);
+      assert(share > 0.9, `${share} of the instructions in native code`);
+    } finally {
+      tier!.close();
+    }
   },
 );
 

@@ -7,6 +7,9 @@ import type { SystemTier } from "../cpu/engine/tier.ts";
 import type { CompiledCode, Tiers } from "../cpu/engine/tiers.ts";
 import type { CodePlace, Mapping } from "../cpu/engine/system/code.ts";
 import { Op } from "../cpu/ir/ops.ts";
+import { WasmTier } from "../cpu/wasm/tier.ts";
+import { Place, VirtBoard } from "../machine/system/virt.ts";
+import { tablesOf } from "./fuzz/encode.ts";
 
 /** Tiering with one compiled place, whose block starts at code index 0 with a `nop`. */
 function compiledPlace(forced = false) {
@@ -49,4 +52,32 @@ Deno.test("SystemTiering enters compiled code when stays in it are long, or all 
   const forced = compiledPlace(true);
   forced.stay(1, 100);
   assert(forced.code[0] === Op.enter);
+});
+
+Deno.test("a loop is compiled though the clock of samples would find it in a brief function each time", () => {
+  const t = tablesOf(64), a = t.assemble.bind(t), RA = 1, T0 = 5, T1 = 6;
+  const add = a("add", { rd: T1, rs1: T1, rs2: T0 });
+  // A turn has 100 instructions, of which the period of samples is a multiple.
+  const program = [
+    a("jal", { rd: RA, imm: 12 }),
+    a("addi", { rd: T0, rs1: T0, imm: 1 }),
+    a("jal", { rd: 0, imm: -8 }),
+    ...Array.from({ length: 31 }, () => add),
+    a("bne", { rs1: RA, rs2: 0, imm: 4 }),
+    ...Array.from({ length: 64 }, () => add),
+    a("jalr", { rd: 0, rs1: RA, imm: 0 }),
+  ];
+  const board = new VirtBoard({
+    ...{ xlen: 64, harts: 1, memory: 1 << 20, icount: true, virtio: [], transport: "mmio" },
+    ...{ behind: 0, nodes: [], send: () => {}, finish: () => {} },
+  });
+  const { cpu, bus } = board;
+  bus.ram.writeView(0, 4 * program.length)!.set(new Uint8Array(Int32Array.from(program).buffer));
+  cpu.addTier((services) => new WasmTier(bus.ram.arena, services));
+  cpu.start(Place.RAM);
+  cpu.run(10_000_000);
+  const before = cpu.tierInstructions, all = cpu.instructions;
+  cpu.run(1_000_000);
+  const share = (cpu.tierInstructions - before) / (cpu.instructions - all);
+  assert(share > 0.99, `${share} of the instructions in compiled code`);
 });

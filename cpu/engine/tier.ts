@@ -48,8 +48,8 @@ export interface TierServices {
   /** Guest addresses where compiled code of another tier is entered, or that indirect jumps went to. */
   entries(): Iterable<number>;
   /**
-   * In user mode: guest addresses where stays in a tier below this one began or ended, and instructions executed there
-   * since the last look: a profile.
+   * Guest addresses where stays in a tier below this one began or ended, and instructions executed there: a profile. In
+   * system mode it is that of all address spaces.
    */
   heat?(): ReadonlyMap<number, number>;
   /** Says that what {@linkcode CompilingTier.add} began for a guest address can be run from now on. */

@@ -205,7 +205,8 @@ export class Tiers<P, R> {
       step: (codeIndex) => executor.step(codeIndex),
       backdoor: (codeIndex) => executor.backdoor(codeIndex),
       ...(answer ? { answer } : {}),
-      ...(reach ? { reach } : { heat: () => this.#profile }),
+      ...(reach ? { reach } : {}),
+      heat: () => this.#profile,
       dropped: (key) => {
         const code = this.#codes(tier).get(key);
         if (code) this.#forget(code);

@@ -97,6 +97,11 @@ const LEFT_HEAT = 2000;
 const WORTHWHILE = 4000;
 /** Compiled code looks at its fuel at back edges and calls only, so it may overrun by this many instructions. */
 const TIER_RESERVE = 4096;
+/**
+ * Looking where execution is at regular counts would find a loop at one place for ever, such as in a function that it
+ * calls: each period is shorter by a number below this, a power of two.
+ */
+const PHASES = 1024;
 /** Slots that every ISA shares, from here on. */
 const SHARED = Slot.FP_FLAGS, SHARED_COUNT = Slot.FP_GATE - Slot.FP_FLAGS + 1;
 /** Words of a bank of the cache of indirect targets. */
@@ -141,6 +146,7 @@ export class SystemCpu {
   readonly #tiers: Tiers<CodePlace, Mapping>;
   /** Instructions that the interpreter executes until it is looked where it is. */
   #sampleFuel = MAX_FUEL;
+  #phase = 0;
   /** Epoch and changes of compiled code when a stay in it began. */
   #epoch = 0;
   #changes = 0;
@@ -563,7 +569,10 @@ export class SystemCpu {
         const steps = once || fruitless || (exact && room <= TIER_RESERVE);
         const entry = steps ? undefined : this.#tiering.find(this.#pc);
         if (entry) {
-          reason = this.#runTier(entry, Math.min(exact ? room - TIER_RESERVE : room, TIER_FUEL));
+          reason = this.#runTier(
+            entry,
+            Math.min(exact ? room - TIER_RESERVE : room, this.#period(TIER_FUEL)),
+          );
         } else {
           // Without fuel it is one block.
           const fuel = fruitless || close ? 0 : Math.min(room - reserve, MAX_FUEL);
@@ -594,6 +603,13 @@ export class SystemCpu {
   /** The same, where the pc is known already. */
   static readonly #BACKDOOR_DONE = -3;
 
+  /** The next period of a sampling clock, see {@linkcode PHASES}. */
+  #period(longest: number): number {
+    // All numbers in turn (Knuth, The Art of Computer Programming 2, 3.2.1.2, theorem A).
+    this.#phase = this.#phase * 421 + 1 & PHASES - 1;
+    return longest - this.#phase;
+  }
+
   /** Whether the next block has no more than so many instructions. */
   #fits(room: number): boolean {
     if (this.#far !== undefined) return false;
@@ -617,7 +633,7 @@ export class SystemCpu {
     if (this.#sampleFuel > 0) {
       if (place && context === this.#current.hart.codeContext) tiering.sample(place, executed);
     } else {
-      this.#sampleFuel = MAX_FUEL;
+      this.#sampleFuel = this.#period(MAX_FUEL);
       if (reason === Stay.LIMIT) tiering.sampleAt(this.#pc, MAX_FUEL);
     }
     return reason === Stay.LIMIT && fuel === 0 ? SystemCpu.#AGAIN : reason;
