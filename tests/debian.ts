@@ -9,7 +9,9 @@ import { cacheDirectory } from "../bench/lib/build.ts";
 import { run } from "./emulator.ts";
 import { tool } from "./tools.ts";
 
-const SUITE = "trixie", MIRROR = "http://deb.debian.org/debian";
+const MIRROR = "http://deb.debian.org/debian";
+/** The first whose index can be had is used: while a mirror is brought up to date its signatures don't fit. */
+const SUITES = ["trixie", "forky", "sid"];
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** What is missing for tests with packages, which are fetched in CI and when they are asked for. */
@@ -19,9 +21,13 @@ export function missingForDebian(megabytes: number): string[] {
   return [`TRAPDOOR_LINUX=1 (it fetches ${megabytes} MB)`, ...tools];
 }
 
-async function must(command: string[], env?: Record<string, string>): Promise<string> {
+function apt(command: string[], env?: Record<string, string>) {
   const { PATH } = Deno.env.toObject();
-  const ran = await run(command, { timeout: 300, ...(env ? { env: { PATH, ...env } } : {}) });
+  return run(command, { timeout: 300, ...(env ? { env: { PATH, ...env } } : {}) });
+}
+
+async function must(command: string[], env?: Record<string, string>): Promise<string> {
+  const ran = await apt(command, env);
   if (ran.code !== 0) fail(`${command.join(" ")} ends with ${ran.code}: ${ran.stderr}`);
   return ran.stdout;
 }
@@ -43,7 +49,7 @@ export class Debian {
 
   constructor(architecture: "arm64" | "riscv64") {
     this.#architecture = architecture;
-    this.#folder = `${cacheDirectory()}/debian-${SUITE}-${architecture}`;
+    this.#folder = `${cacheDirectory()}/debian-${architecture}`;
   }
 
   /** Folder in which packages are unpacked. */
@@ -60,8 +66,6 @@ export class Debian {
     if (await exists(`${folder}/updated`)) return;
     await Deno.mkdir(`${folder}/apt/lists/partial`, { recursive: true });
     await Deno.mkdir(`${folder}/apt/archives/partial`, { recursive: true });
-    const source = `deb [arch=${architecture} signed-by=${KEYRING}] ${MIRROR} ${SUITE} main\n`;
-    await Deno.writeTextFile(`${folder}/sources.list`, source);
     await Deno.writeTextFile(`${folder}/apt/status`, "");
     const settings: Record<string, string> = {
       "Dir::State": `${folder}/apt`,
@@ -76,8 +80,15 @@ export class Debian {
     };
     const lines = Object.entries(settings).map(([name, value]) => `${name} "${value}";`);
     await Deno.writeTextFile(`${folder}/apt.conf`, lines.join("\n"));
-    await must(["apt-get", "update"], this.#env);
-    await Deno.writeTextFile(`${folder}/updated`, "");
+    const problems: string[] = [];
+    for (const suite of SUITES) {
+      const source = `deb [arch=${architecture} signed-by=${KEYRING}] ${MIRROR} ${suite} main\n`;
+      await Deno.writeTextFile(`${folder}/sources.list`, source);
+      const { code, stderr } = await apt(["apt-get", "update"], this.#env);
+      if (code === 0) return await Deno.writeTextFile(`${folder}/updated`, suite);
+      problems.push(`${suite}: ${stderr}`);
+    }
+    fail(`No index of Debian's packages can be had:\n${problems.join("\n")}`);
   }
 
   /** One process at a time changes the folder: tests of several files want the same packages. */
@@ -88,12 +99,12 @@ export class Debian {
     return await work();
   }
 
-  /** The name of the package that one depends on. */
-  depends(name: string, pattern: RegExp): Promise<string> {
+  /** The names of packages that one depends on, as far as a pattern with the flag `g` matches them. */
+  depends(name: string, pattern: RegExp): Promise<string[]> {
     return this.#alone(async () => {
       await this.#update();
-      const depends = await must(["apt-cache", "depends", name], this.#env);
-      return pattern.exec(depends)?.[0] ?? fail(depends);
+      const depends = await must(["apt-cache", "depends", "--important", name], this.#env);
+      return [...depends.matchAll(pattern)].map(([match]) => match);
     });
   }
 

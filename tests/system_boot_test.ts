@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { buildC, compilers, file, trapdoor } from "./emulator.ts";
 import { echoServer, nameServer } from "./network_guest.ts";
 import { runMachine } from "./system_guest.ts";
-import { linuxFiles, makeInitrd, missingForLinux } from "./system_linux.ts";
+import { linuxFiles, LOAD_MODULES, makeInitrd, missingForLinux } from "./system_linux.ts";
 import { testUnless, tool } from "./tools.ts";
 
 const OPENSBI = "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
@@ -158,10 +158,7 @@ const INIT = `#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox --install -s /bin
 export PATH=/bin
-for module in virtio_mmio virtio_blk crc16 crc32c_generic libcrc32c mbcache jbd2 ext4 \\
-    failover net_failover virtio_net netfs 9pnet 9pnet_virtio 9p; do
-  insmod /modules/$module.ko || echo "no $module"
-done
+${LOAD_MODULES}
 echo "harts: $(grep -c ^processor /proc/cpuinfo)"
 mke2fs /dev/vda >/dev/null 2>&1 && mount -t ext4 /dev/vda /mnt && echo "written by the guest" > /mnt/text
 sync; umount /mnt; mount -t ext4 -o ro /dev/vda /mnt && cat /mnt/text; umount /mnt
@@ -188,12 +185,7 @@ echo "READY"
 exec setsid cttyhack sh
 `;
 
-const MODULES = [
-  ...["drivers/virtio/virtio_mmio", "drivers/block/virtio_blk", "lib/crc16", "lib/libcrc32c"],
-  ...["crypto/crc32c_generic", "fs/mbcache", "fs/jbd2/jbd2", "fs/ext4/ext4", "net/core/failover"],
-  ...["drivers/net/net_failover", "drivers/net/virtio_net", "fs/netfs/netfs", "net/9p/9pnet"],
-  ...["net/9p/9pnet_virtio", "fs/9p/9p"],
-];
+const MODULES = "virtio_mmio virtio_blk crc32c_generic ext4 virtio_net 9pnet_virtio 9p".split(" ");
 
 /** What busybox's DHCP client runs. */
 const LEASE = `#!/bin/busybox sh

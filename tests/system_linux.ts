@@ -22,11 +22,13 @@ export interface LinuxFiles {
 /** Fetches and unpacks them, unless an earlier run has. */
 export async function linuxFiles(): Promise<LinuxFiles> {
   const debian = new Debian("riscv64");
-  const kernel = await debian.depends("linux-image-riscv64", /(?<=Depends: )linux-image-\S+/);
-  await debian.unpack(kernel, "busybox-static");
+  const [image] = await debian.depends("linux-image-riscv64", /(?<=Depends: )linux-image-\S+/g);
+  // Newer suites have its files in packages of their own.
+  const parts = await debian.depends(image, /(?<=Depends: )linux-(?:binary|modules)-\S+/g);
+  await debian.unpack(image, ...parts, "busybox-static");
   const version = await only(`${debian.root}/usr/lib/modules`, /./);
   return {
-    kernel: await only(`${debian.root}/boot`, /^vmlinu[xz]/),
+    kernel: await only(parts.length > 0 ? version : `${debian.root}/boot`, /^vmlinu[xz]/),
     busybox: `${debian.root}/usr/bin/busybox`,
     modules: `${version}/kernel`,
   };
@@ -81,23 +83,57 @@ export function makeCpio(files: readonly DiskFile[]): Uint8Array<ArrayBuffer> {
   return all;
 }
 
-/** A RAM disk with busybox, an init script and kernel modules (paths below "kernel", without ".ko.xz"). */
+/** A kernel's modules, each behind those that it depends on; what is not there is part of the kernel itself. */
+async function loadOrder(folder: string, names: readonly string[]): Promise<DiskFile[]> {
+  // Files are called af-x.ko, modules af_x.
+  const plain = (name: string) => name.replaceAll("-", "_");
+  const { stdout: list } = await must("find", folder, "-name", "*.ko.xz");
+  const paths = new Map(
+    new TextDecoder().decode(list).trim().split("\n").map((path) => {
+      return [plain(path.split("/").pop()!.replace(".ko.xz", "")), path];
+    }),
+  );
+  const order = new Map<string, DiskFile>(), seen = new Set<string>();
+  const visit = async (name: string) => {
+    const path = paths.get(name);
+    if (path === undefined || seen.has(name)) return;
+    seen.add(name);
+    const { stdout: bytes } = await must("xz", "-dc", path);
+    const [, depends] = /\0depends=([^\0]*)\0/.exec(new TextDecoder("latin1").decode(bytes)) ?? [];
+    for (const each of depends?.split(",") ?? []) await visit(plain(each));
+    order.set(name, { path: `modules/${name}.ko`, bytes });
+  };
+  for (const name of names) await visit(plain(name));
+  return [...order.values()];
+}
+
+async function must(command: string, ...args: string[]): Promise<Deno.CommandOutput> {
+  const output = await new Deno.Command(command, { args }).output();
+  if (!output.success) fail(`${command} ${args.join(" ")} fails`);
+  return output;
+}
+
+/** In an init script: loads the modules of {@linkcode makeInitrd}. */
+export const LOAD_MODULES = `for module in $(/bin/busybox cat /modules/order); do
+  /bin/busybox insmod /$module || echo "no $module"
+done`;
+
+/**
+ * A RAM disk with busybox, an init script and kernel modules by name, with what they depend on: `modules/order` has their
+ * paths in the order in which they can be loaded.
+ */
 export async function makeInitrd(
   files: LinuxFiles,
   init: string,
   modules: readonly string[],
   more: readonly DiskFile[] = [],
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const unpacked = await Promise.all(modules.map(async (name): Promise<DiskFile> => {
-    const { stdout, success } = await new Deno.Command("xz", {
-      args: ["-dc", `${files.modules}/${name}.ko.xz`],
-    }).output();
-    if (!success) fail(`Cannot unpack the module ${name}`);
-    return { path: `modules/${name.split("/").pop()}.ko`, bytes: stdout };
-  }));
+  const unpacked = await loadOrder(files.modules, modules), utf8 = new TextEncoder();
+  const order = unpacked.map(({ path }) => `${path}\n`).join("");
   return makeCpio([
     { path: "bin/busybox", bytes: await Deno.readFile(files.busybox) },
-    { path: "init", bytes: new TextEncoder().encode(init) },
+    { path: "init", bytes: utf8.encode(init) },
+    { path: "modules/order", bytes: utf8.encode(order) },
     ...unpacked,
     ...more,
   ]);

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { file } from "./emulator.ts";
 import { runMachine } from "./system_guest.ts";
-import { linuxFiles, makeInitrd, missingForLinux } from "./system_linux.ts";
+import { linuxFiles, LOAD_MODULES, makeInitrd, missingForLinux } from "./system_linux.ts";
 import { testUnless } from "./tools.ts";
 
 const EXPECTED = `guest: instruction: 42
@@ -11,16 +11,11 @@ guest: /dev/mem: 42, MEMORY, 1000 events
 status 0
 `;
 
-const MODULES = [
-  ...["net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"],
-  ...["fs/netfs/netfs", "net/9p/9pnet", "net/9p/9pnet_virtio", "fs/9p/9p"],
-];
+const MODULES = ["virtio_net", "9pnet_virtio", "9p"];
 
 /** Then the card and the directory, which are PCI devices here. */
 const MORE = `
-cd /modules; for module in ${MODULES.map((path) => path.split("/").at(-1)).join(" ")}; do
-  /bin/busybox insmod $module.ko || echo "no $module"
-done
+${LOAD_MODULES}
 /bin/busybox mkdir /share
 /bin/busybox mount -t 9p -o trans=virtio,version=9p2000.L host0 /share
 /bin/busybox cat /share/text; echo "from the guest" > /share/answer
