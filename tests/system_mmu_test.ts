@@ -1,6 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Arena } from "../mmu/arena.ts";
 import { MAX_HARTS, STORE_WORDS, Tlb, TLB_ENTRIES } from "../mmu/softmmu.ts";
+import { Place, VirtBoard } from "../machine/system/virt.ts";
+import { tablesOf } from "./fuzz/encode.ts";
 
 /** What a load or store of 4 bytes at an address finds: the offset in guest memory, or undefined. */
 function probe(arena: Arena, tlb: Tlb, context: number, store: boolean, lo: number, hi: number) {
@@ -93,4 +95,30 @@ Deno.test("Tlb has tables of its own for each hart, and throws when there are to
   last.flush();
   assertEquals(probe(arena, first, 3, true, 0x1000, 0), 0x1000);
   assertThrows(() => new Tlb(arena, MAX_HARTS), RangeError, "Cannot make a TLB for hart 8");
+});
+
+Deno.test("a CSR write flushes the TLB when translations depend on what changes", () => {
+  const t = tablesOf(64), T0 = 5, SENVCFG = 0x10a, MENVCFG = 0x30a;
+  const board = new VirtBoard({
+    ...{ xlen: 64, harts: 1, memory: 1 << 20, icount: true, virtio: [], transport: "mmio" },
+    ...{ behind: 0, nodes: [], send: () => {}, finish: () => {} },
+  });
+  const { cpu, bus } = board;
+  /** Flushes of the TLB by a write of CSR `csr`. */
+  const flushes = (csr: number, value: bigint) => {
+    const code = Int32Array.of(t.assemble("csrrw", { rd: 0, csr, rs1: T0 }));
+    bus.ram.writeView(0, 4)!.set(new Uint8Array(code.buffer));
+    cpu.setRegister("t0", value);
+    cpu.start(Place.RAM);
+    const { tlb } = cpu.harts[0], before = tlb.flushes;
+    cpu.run(1, true);
+    return tlb.flushes - before;
+  };
+  const ADUE = 1n << 61n, STCE = 1n << 63n, CBZE = 0x80n;
+  assertEquals(flushes(SENVCFG, CBZE), 0);
+  assertEquals(flushes(SENVCFG, 0n), 0);
+  assertEquals(flushes(MENVCFG, ADUE), 0, "as it was");
+  assertEquals(flushes(MENVCFG, ADUE | STCE | CBZE), 0);
+  assertEquals(flushes(MENVCFG, STCE), 1);
+  assertEquals(flushes(MENVCFG, STCE | ADUE), 1);
 });

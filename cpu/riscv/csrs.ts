@@ -67,7 +67,9 @@ const MSTATUS_MASK = 0x7e_79aa, SSTATUS_MASK = 0xc_6122;
 const MEDELEG_MASK = 0xb3ff, MIDELEG_MASK = 0x2222, MIE_MASK = 0x2aaa;
 /** Bits of mip that M-mode may write; STIP only while it is not Sstc's. */
 const MIP_MASK = 0x2222, SIP_MASK = 0x2002, STIP = 1 << 5;
-const ENVCFG_MASK = 0xf1n, MENVCFG_HIGH = 1n << 63n | 1n << 61n, STCE = 1n << 63n;
+/** Bits of menvcfg: Svadu and Sstc. */
+export const ADUE = 1n << 61n, STCE = 1n << 63n;
+const ENVCFG_MASK = 0xf1n, MENVCFG_HIGH = STCE | ADUE;
 const ALL_COUNTERS = 0xffff_ffffn, TIME_BIT = 2n;
 const SUPERVISOR = 1, MACHINE = 3;
 const MASK32 = 0xffff_ffffn;
@@ -166,6 +168,14 @@ function counteren(name: "mcounteren" | "scounteren"): Csr {
   return { read: (h) => h[name], write: (h, value) => h[name] = value & ALL_COUNTERS };
 }
 
+function writeMenvcfg(h: Hart, value: bigint): void {
+  const flush = ((value ^ h.menvcfg) & ADUE) !== 0n;
+  h.menvcfg = value;
+  h.updateTranslation();
+  h.onTimer();
+  changed(h, flush);
+}
+
 function envcfg(name: "menvcfg" | "senvcfg", mask: bigint): Csr {
   return {
     read: (h) => h.xlen === 32 ? h[name] & MASK32 : h[name],
@@ -173,10 +183,9 @@ function envcfg(name: "menvcfg" | "senvcfg", mask: bigint): Csr {
       const low = h.xlen === 32 ? h[name] & ~MASK32 : 0n;
       // CBIE is WARL: 2 is reserved.
       const legal = (value & 0x30n) === 0x20n ? value & ~0x30n : value;
-      h[name] = low | legal & mask;
-      h.updateTranslation();
-      h.onTimer();
-      changed(h, true);
+      // Linux writes senvcfg at each switch of tasks: nothing is derived from it.
+      if (name === "senvcfg") h.senvcfg = low | legal & mask;
+      else writeMenvcfg(h, low | legal & mask);
     },
   };
 }
@@ -327,10 +336,7 @@ const TABLE = new Map<number, Csr>([
   [0x31a, {
     read: (h) => h.xlen === 32 ? h.menvcfg >> 32n : undefined,
     write: (h, value) => {
-      h.menvcfg = h.menvcfg & MASK32 | value << 32n & MENVCFG_HIGH;
-      h.updateTranslation();
-      h.onTimer();
-      changed(h, true);
+      writeMenvcfg(h, h.menvcfg & MASK32 | value << 32n & MENVCFG_HIGH);
     },
   }],
   [0x320, {

@@ -8,7 +8,7 @@
 import { Slot, Trap } from "../ir/ops.ts";
 import { Access, type HartServices, type PrivilegedHart, Walk } from "../isa/system.ts";
 import { EventCounters, LCOFI } from "./counters.ts";
-import { accessCsr, type CsrState, readStatus } from "./csrs.ts";
+import { accessCsr, ADUE, type CsrState, readStatus } from "./csrs.ts";
 import { Pmp } from "./pmp.ts";
 import { Sys } from "./rv_priv.ts";
 import { SatpMode, type WalkContext, Walker } from "./walker.ts";
@@ -65,7 +65,6 @@ const PRIORITY = [11, 3, 7, 9, 1, 5, 13];
 
 /** Bits of the envcfg registers. */
 const CBIE = 0x30n, CBCFE = 0x40n, CBZE = 0x80n;
-export const ADUE = 1n << 61n, STCE = 1n << 63n;
 
 /** Contexts of the TLBs: user, supervisor, supervisor that may access user pages, physical. */
 const Context = { USER: 0, SUPERVISOR: 1, SUPERVISOR_SUM: 2, MACHINE: 3 } as const;

@@ -6,7 +6,8 @@
  * @module
  */
 import type { SystemCpu } from "../../cpu/engine/system/cpu.ts";
-import { ADUE, Irq, Level, type RiscvHart, STCE } from "../../cpu/riscv/hart.ts";
+import { ADUE, STCE } from "../../cpu/riscv/csrs.ts";
+import { Irq, Level, type RiscvHart } from "../../cpu/riscv/hart.ts";
 import { PmpBit } from "../../cpu/riscv/pmp.ts";
 import type { Finish } from "./devices/finisher.ts";
 import { resetPmu, servePmu } from "./sbi_pmu.ts";

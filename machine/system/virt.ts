@@ -5,7 +5,8 @@
  * @module
  */
 import { SystemCpu } from "../../cpu/engine/system/cpu.ts";
-import { Irq, RiscvHart, STCE } from "../../cpu/riscv/hart.ts";
+import { STCE } from "../../cpu/riscv/csrs.ts";
+import { Irq, RiscvHart } from "../../cpu/riscv/hart.ts";
 import { Riscv } from "../../cpu/riscv/riscv.ts";
 import { AddressSpace, Prot } from "../../mmu/address_space.ts";
 import { Arena } from "../../mmu/arena.ts";
