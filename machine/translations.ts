@@ -20,8 +20,8 @@ const MAX_ENTRIES = 64;
 const SUFFIX = ".code";
 
 /**
- * What the translator is: size and time of its files, as a checkout may be edited; in a bundle the names of all files,
- * which have hashes of what is in them.
+ * What the translator is: size and time of its files, as a checkout may be edited; in a bundle the name of this file,
+ * which has a hash of what is in it, among that the names of the others.
  *
  * @param rooms Its directories.
  * @returns undefined if it was not loaded from files, or they can't be looked at.
@@ -29,16 +29,12 @@ const SUFFIX = ".code";
 function translatorStamp(rooms: readonly string[]): string | undefined {
   const { filename, dirname: here } = import.meta;
   if (filename === undefined) return undefined;
-  const bundled = filename.endsWith(".js");
+  if (filename.endsWith(".js")) return filename.slice(here!.length);
   let stamp = "";
-  for (const directory of bundled ? [here!] : rooms.map((room) => `${here}/../${room}`)) {
+  for (const directory of rooms.map((room) => `${here}/../${room}`)) {
     if (!granted({ name: "read", path: directory })) return undefined;
     for (const { name, isFile } of Deno.readDirSync(directory)) {
       if (!isFile) continue;
-      if (bundled) {
-        stamp += ` ${name}`;
-        continue;
-      }
       const { mtime, size } = Deno.statSync(`${directory}/${name}`);
       stamp += ` ${name} ${size} ${mtime?.getTime()}`;
     }

@@ -1,5 +1,6 @@
 /** A bundle does what the modules do. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { observe } from "../cli/observe.ts";
 import { VERSION } from "../version.ts";
 import { file, run, type RunOptions, withFolder } from "./emulator.ts";
 import { serveLoopback } from "./registry.ts";
@@ -54,13 +55,46 @@ testUnless(
         const entries = [...Deno.readDirSync(cache)].filter(({ name }) => name.endsWith(".code"));
         assertEquals(entries.length, 1);
         // Another bundle may translate in another way.
-        const other = `${dist}/chunk-OTHER.js`;
-        await Deno.writeTextFile(other, "");
-        await deno([program, HELLO], { cache });
-        await Deno.remove(other);
+        const other = `${folder}/other`;
+        await Deno.mkdir(other);
+        for await (const { name, isFile } of Deno.readDir(dist)) {
+          if (!isFile) continue;
+          const text = await Deno.readTextFile(`${dist}/${name}`);
+          const place = `${other}/${name.replace("start-", "start-0")}`;
+          await Deno.writeTextFile(place, text.replaceAll("/start-", "/start-0"));
+        }
+        assertEquals(await deno([`${other}/mod.js`, HELLO], { cache }), first);
         assertEquals(
           [...Deno.readDirSync(cache)].filter(({ name }) => name.endsWith(".code")).length,
           2,
+        );
+      });
+      await t.step(
+        "it loads two files to run a stored program, compiled with what is called",
+        async () => {
+          const env = { NO_COLOR: "1", TRAPDOOR_CACHE: `${folder}/observed` };
+          await observe([program, HELLO], env);
+          const loaded = await observe([program, HELLO], env);
+          const names = [...loaded.keys()].map((url) => url.slice(url.lastIndexOf("/") + 1));
+          assertEquals(names.map((name) => name.replace(/-.*/, "-")).sort(), ["mod.js", "start-"]);
+          const start = [...loaded].find(([url]) => url.includes("/start-"))!, functions = start[1];
+          const text = await Deno.readTextFile(new URL(start[0]));
+          const hinted = functions.filter((range) => text[range.start - 1] === "(");
+          assert(hinted.length > 150, `${hinted.length} of ${functions.length} functions`);
+        },
+      );
+      await t.step("it needs no permission but to read, and says which file it lacks", async () => {
+        const run = async (read: string) => {
+          const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+            args: ["run", "--no-prompt", `--allow-read=${read}`, program, HELLO],
+            env: { NO_COLOR: "1" },
+          }).output();
+          return [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+        };
+        assertEquals(await run(`${HELLO},${dist}`), ["guest: nobody answers\n", ""]);
+        assertMatch(
+          (await run(HELLO))[1],
+          /Requires read access to ".*\.js", run again with the --/,
         );
       });
       await t.step("it compiles to native code", async () => {
@@ -95,8 +129,16 @@ testUnless(
         await run([Deno.execPath(), "cache", "--allow-import", `${site.url}mod.js`], {
           env: { DENO_DIR: cached, HOME: folder },
         });
-        assert(site.requests.includes("/mod.js"));
-        assert(site.requests.length < 60, `${site.requests.length} requests`);
+        assertEquals(site.requests.length, 2, site.requests.join());
+        const hello = ["--backdoor", ANSWERS, HELLO];
+        const served = await run(
+          [Deno.execPath(), "run", "-A", "--quiet", `${site.url}mod.js`, ...hello],
+          { env: { DENO_DIR: cached, HOME: folder, NO_COLOR: "1", TRAPDOOR_CACHE: "off" } },
+        );
+        const own = await deno([program, ...hello]);
+        assertEquals(served, own);
+        assertEquals(own.code, 0, own.stderr);
+        assert(site.requests.length < 30, site.requests.join());
       });
       await t.step("it is not made over something else", async () => {
         const again = await deno([file("cli/bundle.ts"), dist]);

@@ -241,6 +241,7 @@ export const ONCE: Readonly<Record<string, string>> = {
   layers_test: "reads sources",
   import_url_test: "tests what is loaded from where",
   bundle_test: "tests what is in a bundle",
+  compile_hints_test: "rewrites JavaScript",
   ir_builder_test: "evaluates IR with switched passes itself",
   ir_verifier_test: "verifies IR",
   backdoor_ring_test: "has a guest of TypeScript",

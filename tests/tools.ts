@@ -1,4 +1,5 @@
 /** What tests that need other programs share: a missing tool is a visible skip, and in CI a failure. */
+import { parse } from "../cli/javascript.ts";
 
 /** Debian packages of the tools that tests use. */
 const PACKAGES: Record<string, string> = {
@@ -67,7 +68,7 @@ export function testWith(
   testUnless(missing, name, fn);
 }
 
-/** Why `deno bundle` can't be used, such as no way to the npm registry, from which it gets its bundler; else undefined. */
+/** Why no bundle can be made, such as no way to the npm registry, where the bundler and a parser come from; else undefined. */
 export async function bundlerMissing(): Promise<string | undefined> {
   const folder = await Deno.makeTempDir({ prefix: "trapdoor-bundler-" });
   try {
@@ -78,7 +79,13 @@ export async function bundlerMissing(): Promise<string | undefined> {
       stdout: "null",
       stderr: "null",
     }).output();
-    return success ? undefined : "deno bundle (Deno 2.4, and esbuild from the npm registry)";
+    if (!success) return "deno bundle (Deno 2.4, and esbuild from the npm registry)";
+    try {
+      await parse("");
+    } catch (error) {
+      return `a parser from the npm registry: ${error instanceof Error ? error.message : error}`;
+    }
+    return undefined;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
