@@ -250,6 +250,16 @@ export class Machine extends EventTarget {
     try {
       const elf = parseElf(bytes, name, TARGETS);
       const target = targetOf(elf);
+      // What is executed once, or compiled before, has no use for earlier translations.
+      const keeps = options.cache !== undefined && !options.trace && options.tier !== "wasm";
+      // Stored records lie where they were.
+      const variant = `${target.name} ${CODE_OFFSET} ${JSON.stringify(options.passes ?? "")}`;
+      // Hashing takes as long as what is made meanwhile.
+      const finding = keeps
+        ? Translations.of(options.cache!, bytes, target.translator, variant, options.note)
+        : undefined;
+      // It is awaited, unless something else fails before.
+      finding?.catch(() => {});
       const memory = new AddressSpace(new Arena(options.memory ?? 1 << 30));
       const base = denoHost(options.host);
       const { closers, ...streams } = streamsOf(options, base);
@@ -275,13 +285,8 @@ export class Machine extends EventTarget {
         ...(host.uid === undefined ? {} : { uid: host.uid }),
         ...(host.gid === undefined ? {} : { gid: host.gid }),
       });
-      // What is executed once, or compiled before, has no use for earlier translations.
-      const keeps = options.cache !== undefined && !options.trace && options.tier !== "wasm";
-      // Stored records lie where they were.
-      const variant = `${target.name} ${CODE_OFFSET} ${JSON.stringify(options.passes ?? "")}`;
-      const finding = keeps
-        ? Translations.of(options.cache!, bytes, target.translator, variant, options.note)
-        : undefined;
+      const translations = await finding;
+      const reading = translations?.read();
       const { trace, tier } = options;
       const instructionLine = trace && (await import("./trace.ts")).instructionLine;
       const cpu: UserCpu = new UserCpu(state, memory, {
@@ -293,10 +298,9 @@ export class Machine extends EventTarget {
       });
       if (options.disassembly !== false || trace || tier === "native") await cpu.complete();
       const native = nativeTier(cpu, memory.arena, bytes, options);
-      const translations = await finding;
       let stored: Stored | undefined;
       if (translations) {
-        stored = await translations.read();
+        stored = await reading;
         if (stored && !cpu.restoreCode(stored.blocks)) await cpu.loadVectors();
         closers.push(async () => {
           const ran = native.used || stored?.native === true;

@@ -2,8 +2,9 @@
  * Translated code kept on disk from one run of a program to the next: most of the start-up of a small program would go
  * into translating it.
  *
- * An entry is named by the SHA-256 of what its content depends on, and starts with the SHA-256 of its content. It is
- * written to a name of its own and renamed, so that concurrent processes see whole entries only.
+ * An entry is named by halves of two SHA-256, of the program and of what else its content depends on, and starts with
+ * the SHA-256 of its content. It is written to a name of its own and renamed, so that concurrent processes see whole
+ * entries only.
  *
  * @module
  */
@@ -87,14 +88,16 @@ export class Translations {
     note: (message: string) => void = () => {},
   ): Promise<Translations | undefined> {
     if (!granted({ name: "read", path: directory })) return undefined;
-    const digest = sha256(program);
+    const programDigest = sha256(program);
     const stamp = translatorStamp(translator);
     if (stamp === undefined) return undefined;
-    const text = new TextEncoder().encode(`${FORMAT} ${variant} ${stamp}`);
-    const key = new Uint8Array(DIGEST + text.length);
-    key.set(text, DIGEST);
-    key.set(await digest);
-    return new Translations(directory, (await sha256(key)).toHex(), note);
+    // Two, as a hash of both would have to wait for the first one.
+    const digests = await Promise.all([
+      programDigest,
+      sha256(new TextEncoder().encode(`${FORMAT} ${variant} ${stamp}`)),
+    ]);
+    const name = digests.map((digest) => digest.subarray(0, DIGEST / 2).toHex()).join("");
+    return new Translations(directory, name, note);
   }
 
   /** The entry's content; undefined if there is none, or it is damaged. */
