@@ -29,7 +29,7 @@ Usage: deno run -A mod.ts [options] [program [args...]]
   --env NAME[=VALUE]      set an environment variable (without a value: as it is here)
   --arg0 NAME             what the program sees as argv[0]
   --cwd PATH              guest working directory (default /)
-  --memory SIZE           guest memory, such as 256M or 1G (default 1G, less than 2G)
+  --memory SIZE           guest memory, such as 256M or 1G (default 1G, 64K to 1984M)
   --tier NAME             auto, interp, wasm or native (the last two compile everything at once)
   --dump-wasm DIR         write every WebAssembly module that is made, and its listing, to a directory
   --without-passes LIST   translate without these passes, to debug the translator: ${

@@ -44,10 +44,10 @@ export const SYSTEM_HELP = `System mode: deno run -A mod.ts --machine virt [opti
   --virtio HOW            how disks and other virtio devices are reached: mmio (default) or pci
   --console HOW           where the terminal's input goes: serial (default), or virtio: a virtio console (console=hvc0)
   --smp N                 number of harts, 1 to 8 (default 1)
-  --xlen N                64 or 32, where no ELF file says it (default 64)
+  --xlen N                64 or 32, where no image says it (default 64)
   --save FILE             save a snapshot there: when Ctrl-A s is typed, and when --max-instructions is reached
   --load FILE             go on where a snapshot was saved, instead of --kernel, --bios or a program
   --icount                time goes on with instructions: a run can be repeated
-  --memory SIZE           RAM (default 256M, less than 2G)
+  --memory SIZE           RAM (default 256M, 64K to 1984M)
   --tier, --jobs, --max-instructions, --trace, --stats as above; Ctrl-A x ends the machine
 `;

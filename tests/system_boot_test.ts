@@ -1,4 +1,12 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { MachineError } from "../machine/program.ts";
+import { SystemMachine } from "../machine/system/machine.ts";
 import { MemoryDrive, SnapshotDrive } from "../machine/system/drive.ts";
 import { createHash } from "node:crypto";
 import { buildC, compilers, file, trapdoor } from "./emulator.ts";
@@ -93,6 +101,30 @@ Deno.test("the built-in SBI serves a supervisor when there is no firmware", asyn
   }
 });
 
+Deno.test("SystemMachine.create refuses Linux for another width than it is told", async () => {
+  /** A kernel with Linux' header and that of a PE file for a machine. */
+  const linux = (machine: number) => {
+    const bytes = new Uint8Array(128), view = new DataView(bytes.buffer);
+    new Uint32Array(bytes.buffer).set(SUPERVISOR.subarray(0, 2));
+    for (const [at, word] of [[56, 0x0543_5352], [60, 64], [64, 0x4550], [68, machine]]) {
+      view.setUint32(at, word, true);
+    }
+    return bytes;
+  };
+  const kernel = linux(0x5064);
+  for (const [image, wanted] of [[kernel, 32], [linux(0x5032), 64]] as const) {
+    await assertRejects(
+      () => SystemMachine.create({ kernel: image, xlen: wanted }),
+      MachineError,
+      `on a machine of ${wanted} bits, as --xlen says: it is for riscv${96 - wanted}`,
+    );
+  }
+  for (const xlen of [64, undefined] as const) {
+    const machine = await SystemMachine.create({ kernel, ...(xlen ? { xlen } : {}) });
+    await machine.close();
+  }
+});
+
 Deno.test("a run with icount is the same when it is repeated", async () => {
   const options = { kernel: new Uint8Array(SUPERVISOR.buffer), icount: true };
   const runs = [await runMachine(options), await runMachine(options)];
@@ -118,6 +150,11 @@ Deno.test("the command line says what is wrong when a machine can't be made", as
     [["--kernel", "mod.ts", "--drive", "/nothing:ro"], "Cannot open the disk /nothing"],
     [["--kernel", "mod.ts", "--share", "/nothing"], "Cannot share /nothing"],
     [["--kernel", "mod.ts", "--net", "tap"], 'there is no kind "tap"'],
+    [
+      ["--kernel", "guest/bin/riscv32/hello", "--xlen", "64"],
+      "guest/bin/riscv32/hello on a machine of 64 bits, as --xlen says: it is for riscv32",
+    ],
+    [["--kernel", "mod.ts", "--drive", "LICENSE:ro"], "truncate -s %512 LICENSE"],
     [
       ["--bios", "mod.ts", "--kernel", "guest/bin/riscv32/hello"],
       "guest/bin/riscv32/hello at 0x10000: the firmware is there",

@@ -30,6 +30,8 @@ export interface BootImages {
 }
 
 const EM_RISCV = 243;
+/** What a PE file's header begins with, and its numbers of machines (Microsoft, PE Format). */
+const PE_MAGIC = 0x4550, PE_RISCV32 = 0x5032, PE_RISCV64 = 0x5064;
 const MEBIBYTE = 1 << 20;
 /** Where a raw kernel goes without a word in its header, from RAM's start. */
 const KERNEL_OFFSET = { 32: 4 * MEBIBYTE, 64: 2 * MEBIBYTE } as const;
@@ -44,9 +46,44 @@ const isElf = (bytes: Uint8Array) =>
   bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
 const hex = (n: number) => `0x${n.toString(16)}`;
 
+/** Whether a kernel in raw form has Linux' header. */
+const isLinux = (view: DataView) =>
+  view.byteLength >= 64 && view.getUint32(56, true) === 0x0543_5352;
+const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
+  new DataView(buffer, byteOffset, byteLength);
+
 /** Width of the instruction set that an image is for, if it says so. */
-export function imageXlen(image: Image | undefined): 32 | 64 | undefined {
-  return image && isElf(image.bytes) ? image.bytes[4] === 1 ? 32 : 64 : undefined;
+function imageXlen({ bytes }: Image): 32 | 64 | undefined {
+  if (isElf(bytes)) return bytes[4] === 1 ? 32 : 64;
+  const view = viewOf(bytes);
+  if (!isLinux(view)) return undefined;
+  // The header is that of a PE file, too, whose own begins where the word at 60 says, unless it was made without EFI.
+  const at = view.getUint32(60, true);
+  if (at + 6 > bytes.length || view.getUint32(at, true) !== PE_MAGIC) return undefined;
+  const machine = view.getUint16(at + 4, true);
+  return machine === PE_RISCV64 ? 64 : machine === PE_RISCV32 ? 32 : undefined;
+}
+
+/**
+ * Width of a machine that images are for.
+ *
+ * @param wanted What the user says; 64 if neither says something.
+ * @throws {MachineError} If it is not what an image says.
+ */
+export function xlenOf({ bios, kernel }: BootImages, wanted: 32 | 64 | undefined): 32 | 64 {
+  let xlen = wanted, from = `a machine of ${wanted} bits, as --xlen says`;
+  for (const image of [bios === "none" ? undefined : bios, kernel]) {
+    const says = image && imageXlen(image);
+    if (says === undefined) continue;
+    if (xlen !== undefined && says !== xlen) {
+      throw new MachineError(
+        `Cannot run ${image!.name} on ${from}: it is for riscv${says}`,
+      );
+    }
+    xlen = says;
+    from = `the machine of ${image!.name}, which is for riscv${says}`;
+  }
+  return xlen ?? 64;
 }
 
 /** An image as it runs: unpacked if it is compressed with gzip. */
@@ -120,10 +157,8 @@ function load(
 
 /** Where a kernel image in raw form wants to be, from RAM's start. */
 function rawKernelOffset({ bytes }: Image, xlen: 32 | 64): number {
-  if (bytes.length < 64) return KERNEL_OFFSET[xlen];
-  const view = new DataView(bytes.buffer, bytes.byteOffset, 64);
-  const riscvImage = view.getUint32(56, true) === 0x0543_5352;
-  return riscvImage ? Number(view.getBigUint64(8, true)) : KERNEL_OFFSET[xlen];
+  const view = viewOf(bytes);
+  return isLinux(view) ? Number(view.getBigUint64(8, true)) : KERNEL_OFFSET[xlen];
 }
 
 /**

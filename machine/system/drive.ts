@@ -191,6 +191,15 @@ export async function openDrive(text: string): Promise<Drive> {
         `Cannot use the disk ${path}: ${isFile ? "it is smaller than a sector" : "it is no file"}`,
       );
     }
+    // What the guest can't see it would lose.
+    if (size % SECTOR !== 0) {
+      file.close();
+      throw new MachineError(
+        `Cannot use the disk ${path}: its ${size} bytes are no whole number of sectors of ${SECTOR} bytes; make it ${
+          Math.ceil(size / SECTOR) * SECTOR
+        } bytes long (truncate -s %${SECTOR} ${path})`,
+      );
+    }
     const drive = new FileDrive(path, file, size, how !== undefined);
     return how === "snapshot" ? new SnapshotDrive(drive) : drive;
   } catch (cause) {

@@ -12,7 +12,7 @@ import { ElfError } from "../user/elf.ts";
 import { denoHost } from "../user/host_deno.ts";
 import { assemble, type Assembly, type Parts, type SystemTierFactory } from "./assembly.ts";
 import { planBackdoor } from "./backdoor.ts";
-import { type BootImages, type Image, imageXlen, unpack } from "./boot.ts";
+import { type BootImages, type Image, unpack, xlenOf } from "./boot.ts";
 import { Console } from "./console.ts";
 import type { Finish } from "./devices/finisher.ts";
 import { type Drive, openDrive } from "./drive.ts";
@@ -93,8 +93,7 @@ export class SystemMachine {
     const host = { ...base, ...streams };
     const terminal = options.stdin === "inherit" && host.stdin.isTerminal?.() === true;
     const console = new Console(host.stdin, host.stdout, terminal);
-    const says = [images.bios === "none" ? undefined : images.bios, images.kernel].map(imageXlen);
-    const xlen = says.find((xlen) => xlen !== undefined) ?? options.xlen ?? 64;
+    const xlen = xlenOf(images, options.xlen);
     this.#parts = { ...parts, host, console, xlen };
     this.#assembly = this.#assemble(fresh);
     // deno-lint-ignore no-this-alias
