@@ -469,9 +469,11 @@ Deno.test("openDrive says what is wrong when a file can't be a disk", async () =
     await Deno.writeFile(`${folder}/small`, new Uint8Array(100));
     await fails(`${folder}/small`, "smaller than a sector");
     await Deno.writeFile(`${folder}/disk`, new Uint8Array(1000));
+    await fails(`${folder}/disk:ro`, "make it 1024 bytes long");
+    await Deno.writeFile(`${folder}/disk`, new Uint8Array(1024));
     for (const [how, writable] of [[":ro", false], [":snapshot", true], ["", true]] as const) {
       const drive = await openDrive(`${folder}/disk${how}`);
-      assertEquals([drive.sectors, drive.readOnly], [1, !writable]);
+      assertEquals([drive.sectors, drive.readOnly], [2, !writable]);
       if (writable) drive.write(0, new Uint8Array(SECTOR).fill(how === "" ? 1 : 2));
       drive.flush();
       drive.close();
