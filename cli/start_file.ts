@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { digestLater } from "../ffi/hash.ts";
 import { type Edit, edit, type Node, nodesOf, parse } from "./javascript.ts";
 
 /** Files by their paths in a bundle. */
@@ -98,7 +99,8 @@ export async function joinStart(
   }
   parts.set(ENTRY, [...entry, ...exported.values()].join("\n"));
   const text = await join(parts, ENTRY);
-  const start = `start-${await hash(text)}.js`;
+  const digest = await digestLater(new TextEncoder().encode(text));
+  const start = `start-${digest.slice(0, 10)}.js`;
   for (const [path, source] of kept) kept.set(path, source.replaceAll(START, start));
   return { files: kept.set(start, text), start };
 }
@@ -115,9 +117,4 @@ function targetOf(path: string, node: Node): string | undefined {
 /** A path as a file has to import it. */
 function relative(from: string, path: string): string {
   return ("../".repeat(from.split("/").length - 1) || "./") + path;
-}
-
-async function hash(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return new Uint8Array(digest, 0, 5).toHex();
 }

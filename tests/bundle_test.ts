@@ -84,16 +84,16 @@ testUnless(
         },
       );
       await t.step("it needs no permission but to read, and says which file it lacks", async () => {
-        const run = async (read: string) => {
-          const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-            args: ["run", "--no-prompt", `--allow-read=${read}`, program, HELLO],
-            env: { NO_COLOR: "1" },
-          }).output();
-          return [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+        const reading = async (paths: string) => {
+          const { stdout, stderr } = await run(
+            [Deno.execPath(), "run", "--no-prompt", `--allow-read=${paths}`, program, HELLO],
+            { env: { ...Deno.env.toObject(), NO_COLOR: "1" } },
+          );
+          return [stdout, stderr];
         };
-        assertEquals(await run(`${HELLO},${dist}`), ["guest: nobody answers\n", ""]);
+        assertEquals(await reading(`${HELLO},${dist}`), ["guest: nobody answers\n", ""]);
         assertMatch(
-          (await run(HELLO))[1],
+          (await reading(HELLO))[1],
           /Requires read access to ".*\.js", run again with the --/,
         );
       });

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { hintFunctions } from "../cli/compile_hints.ts";
 import { observe } from "../cli/observe.ts";
-import { withFolder } from "./emulator.ts";
+import { run, withFolder } from "./emulator.ts";
 import { bundlerMissing, testUnless } from "./tools.ts";
 
 // The parser comes from where the bundler comes from.
@@ -10,12 +10,11 @@ const missing = await bundlerMissing();
 const needs = missing === undefined ? [] : [missing];
 
 async function output(path: string, flags: readonly string[] = []): Promise<string> {
-  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", ...flags, path],
-    env: { NO_COLOR: "1" },
-  }).output();
-  const decoder = new TextDecoder();
-  return decoder.decode(stdout) + decoder.decode(stderr);
+  const { stdout, stderr } = await run(
+    [Deno.execPath(), "run", "-A", "--no-prompt", ...flags, path],
+    { env: { ...Deno.env.toObject(), NO_COLOR: "1" } },
+  );
+  return stdout + stderr;
 }
 
 /** Hints all functions that a module calls. */

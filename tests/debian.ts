@@ -26,7 +26,8 @@ function apt(command: string[], env?: Record<string, string>) {
   return run(command, { timeout: 300, ...(env ? { env: { PATH, ...env } } : {}) });
 }
 
-async function must(command: string[], env?: Record<string, string>): Promise<string> {
+/** What a command prints; it must succeed. */
+export async function must(command: string[], env?: Record<string, string>): Promise<string> {
   const ran = await apt(command, env);
   if (ran.code !== 0) fail(`${command.join(" ")} ends with ${ran.code}: ${ran.stderr}`);
   return ran.stdout;

@@ -4,7 +4,8 @@ import { WasmTier } from "../cpu/wasm/tier.ts";
 import { Helper } from "../ffi/helper.ts";
 import * as printer from "../ffi/print_unit.ts";
 import { NativeTier } from "../ffi/tier.ts";
-import { Place, VirtBoard } from "../machine/system/virt.ts";
+import { Place } from "../machine/system/virt.ts";
+import { loadProgram, makeBoard } from "./system_board.ts";
 import { trapdoor } from "./emulator.ts";
 import { tablesOf } from "./fuzz/encode.ts";
 import { nativeTools } from "./native_tools.ts";
@@ -42,14 +43,8 @@ testWith(
       a("jal", { rd: 0, imm: -24 }),
     ];
     const run = (native: boolean) => {
-      const board = new VirtBoard({
-        ...{ xlen: 64, harts: 1, memory: 1 << 20, icount: true, virtio: [], transport: "mmio" },
-        ...{ behind: 0, nodes: [], send: () => {}, finish: () => {} },
-      });
-      const { cpu, bus } = board;
-      bus.ram.writeView(0, 4 * program.length)!.set(
-        new Uint8Array(Int32Array.from(program).buffer),
-      );
+      const board = makeBoard(), { cpu, bus } = board;
+      loadProgram(board, program);
       cpu.addTier((services) => new WasmTier(bus.ram.arena, services));
       if (native) cpu.addTier(tools.tier(bus.ram));
       cpu.start(Place.RAM);
@@ -93,12 +88,8 @@ testWith(
       a("jal", { rd: 0, imm: -4 * (CALLED + 1) }),
       ...Array.from({ length: CALLED }, () => called).flat(),
     ];
-    const board = new VirtBoard({
-      ...{ xlen: 64, harts: 1, memory: 1 << 20, icount: true, virtio: [], transport: "mmio" },
-      ...{ behind: 0, nodes: [], send: () => {}, finish: () => {} },
-    });
-    const { cpu, bus } = board;
-    bus.ram.writeView(0, 4 * program.length)!.set(new Uint8Array(Int32Array.from(program).buffer));
+    const board = makeBoard(), { cpu, bus } = board;
+    loadProgram(board, program);
     cpu.addTier((services) => new WasmTier(bus.ram.arena, services));
     const { builder } = tools, helper = new Helper(tools.helper, bus.ram.arena);
     let tier: NativeTier | undefined;

@@ -3,7 +3,7 @@ import { type CallResult, type Cpu, NOT_HANDLED } from "../backdoor/mod.ts";
 import { DEFAULT_GEOMETRY } from "../backdoor/protocol.ts";
 import { planBackdoor, SystemBackdoor } from "../machine/system/backdoor.ts";
 import { SystemMachine } from "../machine/system/machine.ts";
-import { VirtBoard } from "../machine/system/virt.ts";
+import { makeBoard } from "./system_board.ts";
 import { BARE_METAL_GCC, buildBareMetal, runMachine } from "./system_guest.ts";
 import { testWith } from "./tools.ts";
 import { xorshiftBelow } from "./xorshift.ts";
@@ -150,18 +150,7 @@ Deno.test("SystemBackdoor neither throws nor hangs when its areas and registers 
       },
       { ...DEFAULT_GEOMETRY, ringSize: 4096 },
     );
-    const board = new VirtBoard({
-      xlen: 64,
-      harts: 1,
-      memory: 1 << 20,
-      icount: true,
-      send: () => {},
-      finish: () => {},
-      virtio: [],
-      transport: "mmio",
-      behind: plan.bytes,
-      nodes: [],
-    });
+    const board = makeBoard({ behind: plan.bytes });
     const backdoor = new SystemBackdoor(board, plan, {
       report: () => {},
       note: undefined,

@@ -7,7 +7,8 @@ import { assertEquals } from "@std/assert";
 import { Level, type RiscvHart } from "../cpu/riscv/hart.ts";
 import type { SystemTier, TierServices } from "../cpu/engine/tier.ts";
 import type { AddressSpace } from "../mmu/address_space.ts";
-import { Place, VirtBoard } from "../machine/system/virt.ts";
+import { Place, type VirtBoard } from "../machine/system/virt.ts";
+import { makeBoard } from "./system_board.ts";
 import { tablesOf } from "./fuzz/encode.ts";
 import { generate, KINDS } from "./fuzz/generator.ts";
 import {
@@ -91,21 +92,7 @@ class Subject {
 
   constructor(xlen: 32 | 64, heat: number | undefined, compiler?: MakeCompiler) {
     const memory = PAGES * PAGE;
-    this.board = new VirtBoard({
-      ...{
-        xlen,
-        harts: 1,
-        memory,
-        icount: true,
-        virtio: [],
-        transport: "mmio",
-        behind: 0,
-        nodes: [],
-      },
-      ...(heat === undefined ? {} : { heat }),
-      send: () => {},
-      finish: () => {},
-    });
+    this.board = makeBoard({ xlen, memory, ...(heat === undefined ? {} : { heat }) });
     const { cpu, bus, harts } = this.board;
     if (compiler) cpu.addTier(compiler(bus.ram));
     this.hart = harts[0] as RiscvHart;

@@ -4,7 +4,7 @@
  * @module
  */
 import { fail } from "@std/assert";
-import { Debian, missingForDebian, only } from "./debian.ts";
+import { Debian, missingForDebian, must, only } from "./debian.ts";
 
 /** What is missing for tests with Linux. */
 export const missingForLinux = (): string[] => missingForDebian(113);
@@ -87,30 +87,26 @@ export function makeCpio(files: readonly DiskFile[]): Uint8Array<ArrayBuffer> {
 async function loadOrder(folder: string, names: readonly string[]): Promise<DiskFile[]> {
   // Files are called af-x.ko, modules af_x.
   const plain = (name: string) => name.replaceAll("-", "_");
-  const { stdout: list } = await must("find", folder, "-name", "*.ko.xz");
+  const list = await must(["find", folder, "-name", "*.ko.xz"]);
   const paths = new Map(
-    new TextDecoder().decode(list).trim().split("\n").map((path) => {
+    list.trim().split("\n").map((path) => {
       return [plain(path.split("/").pop()!.replace(".ko.xz", "")), path];
     }),
   );
-  const order = new Map<string, DiskFile>(), seen = new Set<string>();
+  const order: DiskFile[] = [], seen = new Set<string>();
   const visit = async (name: string) => {
     const path = paths.get(name);
     if (path === undefined || seen.has(name)) return;
     seen.add(name);
-    const { stdout: bytes } = await must("xz", "-dc", path);
+    const { stdout: bytes, success } = await new Deno.Command("xz", { args: ["-dc", path] })
+      .output();
+    if (!success) fail(`Cannot unpack the module ${name}`);
     const [, depends] = /\0depends=([^\0]*)\0/.exec(new TextDecoder("latin1").decode(bytes)) ?? [];
     for (const each of depends?.split(",") ?? []) await visit(plain(each));
-    order.set(name, { path: `modules/${name}.ko`, bytes });
+    order.push({ path: `modules/${name}.ko`, bytes });
   };
   for (const name of names) await visit(plain(name));
-  return [...order.values()];
-}
-
-async function must(command: string, ...args: string[]): Promise<Deno.CommandOutput> {
-  const output = await new Deno.Command(command, { args }).output();
-  if (!output.success) fail(`${command} ${args.join(" ")} fails`);
-  return output;
+  return order;
 }
 
 /** In an init script: loads the modules of {@linkcode makeInitrd}. */

@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Arena } from "../mmu/arena.ts";
 import { MAX_HARTS, STORE_WORDS, Tlb, TLB_ENTRIES } from "../mmu/softmmu.ts";
-import { Place, VirtBoard } from "../machine/system/virt.ts";
+import { Place } from "../machine/system/virt.ts";
+import { loadProgram, makeBoard } from "./system_board.ts";
 import { tablesOf } from "./fuzz/encode.ts";
 
 /** What a load or store of 4 bytes at an address finds: the offset in guest memory, or undefined. */
@@ -99,15 +100,10 @@ Deno.test("Tlb has tables of its own for each hart, and throws when there are to
 
 Deno.test("a CSR write flushes the TLB when translations depend on what changes", () => {
   const t = tablesOf(64), T0 = 5, SENVCFG = 0x10a, MENVCFG = 0x30a;
-  const board = new VirtBoard({
-    ...{ xlen: 64, harts: 1, memory: 1 << 20, icount: true, virtio: [], transport: "mmio" },
-    ...{ behind: 0, nodes: [], send: () => {}, finish: () => {} },
-  });
-  const { cpu, bus } = board;
+  const board = makeBoard(), { cpu } = board;
   /** Flushes of the TLB by a write of CSR `csr`. */
   const flushes = (csr: number, value: bigint) => {
-    const code = Int32Array.of(t.assemble("csrrw", { rd: 0, csr, rs1: T0 }));
-    bus.ram.writeView(0, 4)!.set(new Uint8Array(code.buffer));
+    loadProgram(board, [t.assemble("csrrw", { rd: 0, csr, rs1: T0 })]);
     cpu.setRegister("t0", value);
     cpu.start(Place.RAM);
     const { tlb } = cpu.harts[0], before = tlb.flushes;

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes, fail } from "@std/assert";
 import { file, run } from "./emulator.ts";
 import { openSupervisor, Sbi } from "../machine/system/sbi.ts";
-import { VirtBoard } from "../machine/system/virt.ts";
+import { makeBoard } from "./system_board.ts";
 import { BARE_METAL_GCC, runMachine } from "./system_guest.ts";
 import { testUnless, testWith, tool } from "./tools.ts";
 
@@ -104,10 +104,7 @@ testUnless(
 
 Deno.test("Sbi counts a supervisor's instructions, and interrupts when a counter overflows", () => {
   for (const xlen of [64, 32] as const) {
-    const board = new VirtBoard({
-      ...{ xlen, harts: 1, memory: 1 << 20, icount: true, behind: 0, transport: "mmio" },
-      ...{ send: () => {}, finish: () => {}, virtio: [], nodes: [] },
-    });
+    const board = makeBoard({ xlen });
     const { cpu, harts: [hart], bus } = board, stopped = [false];
     const sbi = new Sbi({ board, stopped, finish: () => {}, send: () => {}, receive: () => -1 });
     // addi a0, a0, 1; j .-4
@@ -153,10 +150,7 @@ Deno.test("Sbi counts a supervisor's instructions, and interrupts when a counter
 
 Deno.test("Sbi.call fences the pages and the address space that a supervisor names, of the harts that it names", () => {
   for (const xlen of [64, 32] as const) {
-    const board = new VirtBoard({
-      ...{ xlen, harts: 2, memory: 1 << 20, icount: true, behind: 0, transport: "mmio" },
-      ...{ send: () => {}, finish: () => {}, virtio: [], nodes: [] },
-    });
+    const board = makeBoard({ xlen, harts: 2 });
     const { cpu, harts } = board, ASID = 5n, USER = 0, PAGES = 100, BASE = 0x4000_0000;
     harts.forEach(openSupervisor);
     for (const hart of harts) hart.satp = ASID << (xlen === 64 ? 44n : 22n);

@@ -8,7 +8,8 @@ import type { CompiledCode, Tiers } from "../cpu/engine/tiers.ts";
 import type { CodePlace, Mapping } from "../cpu/engine/system/code.ts";
 import { Op } from "../cpu/ir/ops.ts";
 import { WasmTier } from "../cpu/wasm/tier.ts";
-import { Place, VirtBoard } from "../machine/system/virt.ts";
+import { Place } from "../machine/system/virt.ts";
+import { loadProgram, makeBoard } from "./system_board.ts";
 import { tablesOf } from "./fuzz/encode.ts";
 
 /** Tiering with one compiled place, whose block starts at code index 0 with a `nop`. */
@@ -67,12 +68,8 @@ Deno.test("a loop is compiled though the clock of samples would find it in a bri
     ...Array.from({ length: 64 }, () => add),
     a("jalr", { rd: 0, rs1: RA, imm: 0 }),
   ];
-  const board = new VirtBoard({
-    ...{ xlen: 64, harts: 1, memory: 1 << 20, icount: true, virtio: [], transport: "mmio" },
-    ...{ behind: 0, nodes: [], send: () => {}, finish: () => {} },
-  });
-  const { cpu, bus } = board;
-  bus.ram.writeView(0, 4 * program.length)!.set(new Uint8Array(Int32Array.from(program).buffer));
+  const board = makeBoard(), { cpu, bus } = board;
+  loadProgram(board, program);
   cpu.addTier((services) => new WasmTier(bus.ram.arena, services));
   cpu.start(Place.RAM);
   cpu.run(10_000_000);

@@ -168,12 +168,14 @@ function counteren(name: "mcounteren" | "scounteren"): Csr {
   return { read: (h) => h[name], write: (h, value) => h[name] = value & ALL_COUNTERS };
 }
 
-function writeMenvcfg(h: Hart, value: bigint): void {
-  const flush = ((value ^ h.menvcfg) & ADUE) !== 0n;
-  h.menvcfg = value;
+function writeEnvcfg(h: Hart, name: "menvcfg" | "senvcfg", value: bigint): void {
+  const changes = value ^ h[name];
+  h[name] = value;
+  // Who needs the other bits reads them; Linux writes senvcfg at each switch of tasks.
+  if ((changes & (ADUE | STCE)) === 0n) return;
   h.updateTranslation();
   h.onTimer();
-  changed(h, flush);
+  changed(h, (changes & ADUE) !== 0n);
 }
 
 function envcfg(name: "menvcfg" | "senvcfg", mask: bigint): Csr {
@@ -183,9 +185,7 @@ function envcfg(name: "menvcfg" | "senvcfg", mask: bigint): Csr {
       const low = h.xlen === 32 ? h[name] & ~MASK32 : 0n;
       // CBIE is WARL: 2 is reserved.
       const legal = (value & 0x30n) === 0x20n ? value & ~0x30n : value;
-      // Linux writes senvcfg at each switch of tasks: nothing is derived from it.
-      if (name === "senvcfg") h.senvcfg = low | legal & mask;
-      else writeMenvcfg(h, low | legal & mask);
+      writeEnvcfg(h, name, low | legal & mask);
     },
   };
 }
@@ -336,7 +336,7 @@ const TABLE = new Map<number, Csr>([
   [0x31a, {
     read: (h) => h.xlen === 32 ? h.menvcfg >> 32n : undefined,
     write: (h, value) => {
-      writeMenvcfg(h, h.menvcfg & MASK32 | value << 32n & MENVCFG_HIGH);
+      writeEnvcfg(h, "menvcfg", h.menvcfg & MASK32 | value << 32n & MENVCFG_HIGH);
     },
   }],
   [0x320, {

@@ -72,16 +72,15 @@ function imageXlen({ bytes }: Image): 32 | 64 | undefined {
  */
 export function xlenOf({ bios, kernel }: BootImages, wanted: 32 | 64 | undefined): 32 | 64 {
   let xlen = wanted, from = `a machine of ${wanted} bits, as --xlen says`;
-  for (const image of [bios === "none" ? undefined : bios, kernel]) {
-    const says = image && imageXlen(image);
+  for (const image of [bios, kernel]) {
+    if (image === undefined || image === "none") continue;
+    const says = imageXlen(image);
     if (says === undefined) continue;
     if (xlen !== undefined && says !== xlen) {
-      throw new MachineError(
-        `Cannot run ${image!.name} on ${from}: it is for riscv${says}`,
-      );
+      throw new MachineError(`Cannot run ${image.name} on ${from}: it is for riscv${says}`);
     }
     xlen = says;
-    from = `the machine of ${image!.name}, which is for riscv${says}`;
+    from = `the machine of ${image.name}, which is for riscv${says}`;
   }
   return xlen ?? 64;
 }

@@ -263,8 +263,7 @@ export class SystemTiering implements TieredCode<CodePlace, Mapping> {
       lift,
       wanted: (at) => {
         const place = called(at);
-        if (place?.block === undefined || place.compiled[1]) return false;
-        return tier === this.tiers.upper || !place.compiled[0];
+        return place?.block !== undefined && !place.compiled[0] && !place.compiled[1];
       },
       options: (at) => ({ key: placeAt(at).key, ...(tier.copies ? { copies: executed } : {}) }),
       placeAt,
